@@ -1,0 +1,1 @@
+"""Data: synthetic worlds with known truth, and readers of public data sets."""

@@ -1,0 +1,1 @@
+"""Evaluation: what the figures and tables of a report are computed from."""

@@ -1,0 +1,1 @@
+"""Kernels: one CUDA source and one CPU twin each, same signature, same bits."""

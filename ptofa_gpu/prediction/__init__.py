@@ -1,0 +1,1 @@
+"""Prediction: from an exposure log to E, the expected revenue of every (customer, fund) pair."""

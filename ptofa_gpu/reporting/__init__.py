@@ -1,0 +1,1 @@
+"""Reporting: notebooks run by Papermill, figures, and the report they become."""
