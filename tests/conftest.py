@@ -1,0 +1,24 @@
+"""What all tests share: few threads, and tests that need a GPU skipped by name where there is none."""
+
+from __future__ import annotations
+
+import os
+
+# before NumPy, Numba or torch start their pools: the tests run side by side on small machines
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "2")
+
+import pytest  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `gpu`, with the reason, unless a GPU answered."""
+    wanting = [item for item in items if item.get_closest_marker("gpu")]
+    if not wanting:
+        return
+    from ptofa_gpu.device import probe_gpu
+
+    gpu = probe_gpu()
+    if not gpu.usable:
+        for item in wanting:
+            item.add_marker(pytest.mark.skip(reason=f"needs a usable NVIDIA GPU: {gpu.reason}"))
