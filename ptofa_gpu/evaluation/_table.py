@@ -1,0 +1,35 @@
+"""A small HTML table for notebooks; every text in it is escaped, because fund names come from outside."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def html_table(columns: Mapping[str, Sequence[str]], *, caption: str = "", text: Iterable[str] = ()) -> str:
+    """Build an HTML table from columns of ready-made strings.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence of str
+        Header to cells; all columns have the same length.
+    caption : str
+        One sentence above the table.
+    text : iterable of str
+        Headers of columns that hold words (left aligned); the others hold figures (right aligned).
+    """
+    words = set(text)
+    side = {name: "left" if name in words else "right" for name in columns}
+    head = "".join(f'<th scope="col" style="text-align:{side[c]}">{html.escape(c)}</th>' for c in columns)
+    rows = []
+    for cells in zip(*columns.values(), strict=True):
+        rows.append(
+            "<tr>"
+            + "".join(
+                f'<td style="text-align:{side[c]}">{html.escape(str(v))}</td>'
+                for c, v in zip(columns, cells, strict=True)
+            )
+            + "</tr>"
+        )
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f'<table class="ptofa">{title}<thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'

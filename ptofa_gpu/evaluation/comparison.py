@@ -1,0 +1,180 @@
+"""Several allocators on one problem, side by side: revenue, share of the best bound, quotas kept, time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._table import html_table
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.plan import AllocationPlan
+    from ptofa_gpu.allocation.problem import AllocationProblem
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One allocator's result. Money in the problem's currency, the rest in exposures or seconds."""
+
+    method: str
+    #: sum of predicted revenue over the exposures of the plan
+    objective: float
+    #: objective / the smallest certified upper bound; may pass 1 where quotas are broken; NaN without a bound
+    share: float
+    #: sum of true revenue where the world's truth is known, else NaN
+    true_revenue: float
+    unfilled: int
+    #: exposures above quota, summed over funds
+    over_quota: int
+    #: exposures bought and not delivered, summed over funds
+    under_quota: int
+    seconds: float
+    status: str
+
+    @property
+    def keeps_quotas(self) -> bool:
+        """Whether no fund gets more exposures than it bought."""
+        return self.over_quota == 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The rows, the plans they come from, and the bound that shares are measured against."""
+
+    rows: tuple[ComparisonRow, ...]
+    plans: Mapping[str, AllocationPlan]
+    bound: float
+
+    def __getitem__(self, method: str) -> ComparisonRow:
+        for row in self.rows:
+            if row.method == method:
+                return row
+        raise KeyError(method)
+
+    def lift(self, method: str, against: str) -> float:
+        """Relative revenue of `method` over `against`, e.g. 0.12 for 12 % more; NaN when that earns nothing."""
+        base = self[against].objective
+        return self[method].objective / base - 1.0 if base > 0 else math.nan
+
+    def to_frame(self) -> Any:
+        """Return one row a method, as a pandas data frame."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(r) for r in self.rows])
+
+    def _repr_html_(self) -> str:
+        columns = {
+            "method": [r.method for r in self.rows],
+            "predicted revenue": [f"{r.objective:,.0f}" for r in self.rows],
+            "share of optimum": ["—" if math.isnan(r.share) else _share(r) for r in self.rows],
+        }
+        if any(not math.isnan(r.true_revenue) for r in self.rows):
+            columns["true revenue"] = [f"{r.true_revenue:,.0f}" for r in self.rows]
+        columns |= {
+            "empty slots": [f"{r.unfilled:,}" for r in self.rows],
+            "over quota": [f"{r.over_quota:,}" for r in self.rows],
+            "under quota": [f"{r.under_quota:,}" for r in self.rows],
+            "seconds": [f"{r.seconds:.3g}" for r in self.rows],
+        }
+        return html_table(columns, text=("method",))
+
+
+def _share(row: ComparisonRow) -> str:
+    # rounding must not turn "almost" into "all": 0.99996 is not 100 %
+    text = f"{row.share:.2%}"
+    return "< 100 %" if text == "100.00%" and row.share < 1 - 1e-9 else text.replace("%", " %")
+
+
+def _value(truth: NDArray[Any], funds: NDArray[Any]) -> float:
+    chosen = funds >= 0
+    values = np.take_along_axis(truth, np.maximum(funds, 0).astype(np.int64), axis=1)
+    return float(values[chosen].sum(dtype=np.float64))
+
+
+def _host(array: Any) -> NDArray[Any]:
+    return np.asarray(array.get() if hasattr(array, "get") else array)
+
+
+def compare(
+    problem: AllocationProblem,
+    methods: Sequence[str] = ("heuristic", "manual", "topk", "random"),
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    truth: ArrayLike | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> Comparison:
+    """Run several allocators on one problem.
+
+    Parameters
+    ----------
+    problem : AllocationProblem
+    methods : sequence of str
+        Methods of `ptofa_gpu.allocate`, and ``"random"``: random eligible funds within the quotas.
+    options : mapping of str to mapping, optional
+        Options of a method, by its name.
+    truth : (U, F) float, optional
+        True revenue of every pair; known in synthetic worlds only. Adds the true revenue of every plan.
+    device : {"auto", "cpu", "cuda"}
+        Where the allocators run.
+    seed : int
+        Seed of the random plan and of allocators that draw.
+
+    Returns
+    -------
+    Comparison
+        The bound is the smallest upper bound that a plan certifies; NaN when none does.
+
+    Raises
+    ------
+    InputError
+        No method, a method named twice, options for a method that is not run, or a truth of another shape.
+    """
+    from ptofa_gpu.allocation.api import allocate
+    from ptofa_gpu.evaluation.baselines import random_plan
+
+    if not methods or len(set(methods)) != len(methods):
+        raise InputError(f"methods must name each allocator once and at least one, got {list(methods)}")
+    options = dict(options or {})
+    stray = sorted(set(options) - set(methods))
+    if stray:
+        raise InputError(
+            f"options are given for {', '.join(stray)}, which is not among the methods {', '.join(methods)}"
+        )
+    true = None if truth is None else _host(truth)
+    if true is not None and true.shape != (problem.n_customers, problem.n_funds):
+        raise InputError(f"truth has shape {true.shape}, the problem {(problem.n_customers, problem.n_funds)}")
+
+    plans: dict[str, AllocationPlan] = {}
+    for method in methods:
+        extra = dict(options.get(method, {}))
+        if method == "random":
+            plans[method] = random_plan(problem, seed=int(extra.pop("seed", seed)))
+        else:
+            plans[method] = allocate(problem, method=method, device=device, seed=seed, **extra)  # type: ignore[arg-type]
+    bounds = [p.bound for p in plans.values() if np.isfinite(p.bound)]
+    bound = min(bounds) if bounds else math.nan
+    quota = np.asarray(problem.quota, dtype=np.int64)
+    rows = []
+    for method, plan in plans.items():
+        exposures = _host(plan.exposures).astype(np.int64)
+        rows.append(
+            ComparisonRow(
+                method=method,
+                objective=float(plan.objective),
+                share=float(plan.objective) / bound if bound > 0 else math.nan,
+                true_revenue=math.nan if true is None else _value(true, _host(plan.funds)),
+                unfilled=int(plan.unfilled),
+                over_quota=int(np.maximum(exposures - quota, 0).sum()),
+                under_quota=int(np.maximum(quota - exposures, 0).sum()),
+                seconds=float(plan.seconds),
+                status=plan.status,
+            )
+        )
+    return Comparison(tuple(rows), plans, bound)

@@ -1,0 +1,59 @@
+import math
+
+import numpy as np
+import pytest
+
+import ptofa_gpu as ptofa
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation import compare
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    n = 300
+    return ptofa.AllocationProblem(
+        revenue=rng.lognormal(0, 1, (n, 4)) * [3, 1, 1, 0.5],
+        quota=[75] * 4,
+        tolerance=rng.integers(1, 4, n),
+        risk=[1, 1, 2, 3],
+        names=["<b>bold</b>", "b", "c", "d"],
+    )
+
+
+def test_table_is_what_the_plans_say(problem):
+    truth = np.asarray(problem.revenue) * 2
+    c = compare(problem, ("reference", "heuristic", "manual", "topk", "random"), truth=truth)
+    ref = c["reference"]
+    assert c.bound == pytest.approx(ref.objective, rel=1e-6)
+    assert ref.share == pytest.approx(1.0, abs=1e-6)
+    assert c["random"].objective < c["manual"].objective <= ref.objective * (1 + 1e-9)
+    assert c["topk"].over_quota > 0
+    assert not c["topk"].keeps_quotas
+    assert c["topk"].share > 1
+    for name in ("reference", "heuristic", "manual", "random"):
+        assert c[name].keeps_quotas
+        assert c[name].true_revenue == pytest.approx(2 * c[name].objective, rel=1e-5)
+    assert c.lift("reference", "manual") == pytest.approx(ref.objective / c["manual"].objective - 1)
+    assert list(c.to_frame()["method"]) == ["reference", "heuristic", "manual", "topk", "random"]
+    assert "true revenue" in c._repr_html_()
+
+
+def test_without_a_certificate_there_is_no_share(problem):
+    c = compare(problem, ("random",))
+    assert math.isnan(c["random"].share)
+    assert "—" in c._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"methods": ()}, "at least one"),
+        ({"methods": ("topk", "topk")}, "once"),
+        ({"methods": ("topk",), "options": {"manual": {}}}, "not among the methods"),
+        ({"methods": ("topk",), "truth": np.ones((2, 2))}, "truth has shape"),
+    ],
+)
+def test_bad_input(problem, args, words):
+    with pytest.raises(InputError, match=words):
+        compare(problem, **args)
