@@ -1,0 +1,308 @@
+"""Which columns the model reads and how each becomes numbers: vocabularies, means, standard deviations."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, texts
+from ptofa_gpu.errors import SchemaError
+
+Kind = Literal["categorical", "numeric"]
+#: What the caller may say about features: their names, or names with kinds; None takes every column but the reserved.
+FeatureChoice = Sequence[str] | Mapping[str, Kind] | None
+
+_FORMAT = "ptofa-schema-1"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column and how it is encoded.
+
+    Parameters
+    ----------
+    name : str
+        Column name.
+    kind : {"categorical", "numeric"}
+    categories : tuple of str
+        Known values of a categorical feature, as text. Index 0 stands for anything else, a missing value too; known
+        values are 1..len(categories).
+    mean, std : float
+        A numeric feature becomes (x - mean) / std, after log(1 + x) where `log1p`; a missing value becomes 0, the mean.
+    log1p : bool
+        Take log(1 + x) first: for counts and amounts with a long tail.
+    """
+
+    name: str
+    kind: Kind
+    categories: tuple[str, ...] = ()
+    mean: float = 0.0
+    std: float = 1.0
+    log1p: bool = False
+
+    @property
+    def cardinality(self) -> int:
+        """Rows an embedding table needs: the known values and one for the unseen."""
+        return len(self.categories) + 1
+
+
+@dataclass
+class Encoded:
+    """Encoded rows, in the order of the frame they came from.
+
+    Attributes
+    ----------
+    categorical : (N, n_cat) int32
+        Index into each feature's vocabulary, 0 where unseen or missing.
+    numeric : (N, n_num) float32
+        Standardised, dimensionless, finite.
+    unseen : dict
+        Feature name -> rows whose value is not in the vocabulary, or missing. Features without such rows are absent.
+    """
+
+    categorical: np.ndarray
+    numeric: np.ndarray
+    unseen: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.categorical.shape[0]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The features of customers and of funds, with everything needed to encode them again elsewhere.
+
+    The fund itself is a categorical fund feature named ``fund``, always the first. Make one with :meth:`infer`.
+
+    Parameters
+    ----------
+    customer_features, fund_features : tuple of Feature
+    currency : str
+        Unit of amounts, for labels of figures and tables.
+    name : str
+        What the data are called.
+    """
+
+    customer_features: tuple[Feature, ...]
+    fund_features: tuple[Feature, ...]
+    currency: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        problems = []
+        for side, features in (("customer", self.customer_features), ("fund", self.fund_features)):
+            names = [f.name for f in features]
+            repeated = sorted({n for n in names if names.count(n) > 1})
+            if repeated:
+                problems.append(f"{side} feature(s) named twice: {', '.join(map(repr, repeated))}")
+            problems += [p for f in features for p in _feature_problems(side, f)]
+        first = self.fund_features[0] if self.fund_features else None
+        if first is None or first.name != "fund" or first.kind != "categorical":
+            problems.append("the first fund feature must be the categorical feature 'fund'")
+        if problems:
+            raise SchemaError("The schema is not consistent:", problems)
+
+    def encode_customers(self, frame: Any) -> Encoded:
+        """Encode customers: any frame narwhals knows with the columns of ``customer_features``.
+
+        Raises
+        ------
+        SchemaError
+            One error listing every missing column, wrong type and infinite value, with row counts.
+        """
+        return _encode(eager(frame, "customers"), self.customer_features, "customers")
+
+    def encode_funds(self, frame: Any) -> Encoded:
+        """Encode funds: any frame narwhals knows with the columns of ``fund_features``. Raises as above."""
+        return _encode(eager(frame, "funds"), self.fund_features, "funds")
+
+    def differences(self, other: Schema) -> list[str]:
+        """What distinguishes `other`'s features from these, one line a feature; empty when they encode alike."""
+        lines = []
+        for side in ("customer", "fund"):
+            mine = {f.name: f for f in getattr(self, f"{side}_features")}
+            theirs = {f.name: f for f in getattr(other, f"{side}_features")}
+            lines += [f"{side} feature {n!r} is missing" for n in mine if n not in theirs]
+            lines += [f"{side} feature {n!r} is new" for n in theirs if n not in mine]
+            lines += [_difference(side, f, theirs[n]) for n, f in mine.items() if n in theirs and theirs[n] != f]
+            if not lines and list(mine) != list(theirs):
+                lines.append(f"{side} features come in another order")
+        return lines
+
+    def to_json(self) -> str:
+        """The schema as JSON text; :meth:`from_json` gives back an equal schema."""
+        return json.dumps({"format": _FORMAT, **asdict(self)}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Schema:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        SchemaError
+            When the text is not a schema this version can read.
+        """
+        try:
+            raw = json.loads(text)
+            if raw.get("format") != _FORMAT:
+                raise SchemaError(
+                    "This is not a schema this version reads:",
+                    [f"format is {raw.get('format')!r}; {_FORMAT!r} is needed"],
+                )
+            sides = {
+                side: tuple(Feature(**{**f, "categories": tuple(f["categories"])}) for f in raw[side])
+                for side in ("customer_features", "fund_features")
+            }
+            return cls(**sides, currency=raw["currency"], name=raw["name"])
+        except SchemaError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            raise SchemaError("This is not a schema:", [f"{type(e).__name__}: {e}"]) from e
+
+    @classmethod
+    def infer(
+        cls,
+        customers: Any,
+        funds: Any,
+        *,
+        customer_features: FeatureChoice = None,
+        fund_features: FeatureChoice = None,
+        currency: str = "",
+        name: str = "",
+        max_categories: int = 1000,
+    ) -> Schema:
+        """Read vocabularies, means and standard deviations from data frames.
+
+        Text and booleans become categorical, numbers numeric, unless told otherwise. A numeric column without negative
+        values and with a skewness above 2 is taken in logarithms.
+
+        Parameters
+        ----------
+        customers, funds : data frames
+            Any narwhals knows.
+        customer_features, fund_features : sequence of names, or mapping name -> kind, optional
+            By default every column except ``customer`` on one side and ``fund``, ``quota``, ``name`` on the other
+            (the fund's id is always a feature).
+        currency, name : str
+            Kept in the schema for labels.
+        max_categories : int
+            A categorical feature with more distinct values is refused: it is an id rather than a description.
+
+        Raises
+        ------
+        SchemaError
+            One error listing everything that is wrong with the frames.
+        """
+        from ptofa_gpu.prediction._infer import infer_features
+
+        sides = infer_features(customers, funds, customer_features, fund_features, max_categories)
+        return cls(*sides, currency=currency, name=name)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{side}</td><td>{html.escape(f.name)}</td><td>{f.kind}</td><td>{html.escape(_describe(f))}</td></tr>"
+            for side, features in (("customer", self.customer_features), ("fund", self.fund_features))
+            for f in features
+        )
+        return (
+            f"<div class='ptofa-schema'><p><b>Schema {html.escape(self.name)}</b></p><table><thead><tr><th>side</th>"
+            f"<th>feature</th><th>kind</th><th>encoding</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+
+
+def _feature_problems(side: str, f: Feature) -> list[str]:
+    where = f"{side} feature {f.name!r}"
+    if f.kind not in ("categorical", "numeric"):
+        return [f"{where} has kind {f.kind!r}; 'categorical' or 'numeric' is needed"]
+    problems = []
+    if len(set(f.categories)) != len(f.categories):
+        problems.append(f"{where} lists a category twice")
+    if not (np.isfinite(f.mean) and np.isfinite(f.std) and f.std > 0):
+        problems.append(f"{where} has mean {f.mean} and standard deviation {f.std}; finite and positive are needed")
+    return problems
+
+
+def _describe(f: Feature) -> str:
+    if f.kind == "categorical":
+        shown = ", ".join(f.categories[:6]) + (", ..." if len(f.categories) > 6 else "")
+        return f"{len(f.categories)} values: {shown}"
+    return f"({'log(1 + x)' if f.log1p else 'x'} - {f.mean:.4g}) / {f.std:.4g}"
+
+
+def _difference(side: str, mine: Feature, theirs: Feature) -> str:
+    where = f"{side} feature {mine.name!r}"
+    if mine.kind != theirs.kind:
+        return f"{where} is {theirs.kind}, not {mine.kind}"
+    if mine.kind == "categorical":
+        return f"{where} has another vocabulary ({len(theirs.categories)} values, not {len(mine.categories)})"
+    return f"{where} is scaled differently ({_describe(theirs)}, not {_describe(mine)})"
+
+
+# -- encoding ------------------------------------------------------------------------------------------------------
+def _encode(frame: Eager, features: tuple[Feature, ...], what: str) -> Encoded:
+    problems: list[str] = []
+    columns: dict[Kind, list[np.ndarray]] = {"categorical": [], "numeric": []}
+    unseen: dict[str, int] = {}
+    known = set(frame.columns)
+    for f in features:
+        if f.name not in known:
+            problems.append(f"column {f.name!r} is missing")
+            continue
+        try:
+            encode = _encode_categorical if f.kind == "categorical" else _encode_numeric
+            column, lost = encode(frame, f)
+        except ColumnError as e:
+            problems.append(f"column {f.name!r} {e}")
+            continue
+        columns[f.kind].append(column)
+        if lost:
+            unseen[f.name] = lost
+    if problems:
+        raise SchemaError(f"The frame of {what} does not fit the schema:", problems)
+    n = len(frame)
+    return Encoded(
+        np.stack(columns["categorical"], 1) if columns["categorical"] else np.zeros((n, 0), np.int32),
+        np.stack(columns["numeric"], 1) if columns["numeric"] else np.zeros((n, 0), np.float32),
+        unseen,
+    )
+
+
+def _encode_categorical(frame: Eager, f: Feature) -> tuple[np.ndarray, int]:
+    codes, values = texts(arrow_column(frame, f.name))
+    index = {c: i + 1 for i, c in enumerate(f.categories)}
+    lookup = np.array([index.get(v, 0) for v in values] + [0], np.int32)  # code -1 (missing) reads the last entry
+    column = lookup[codes]
+    return column, int((column == 0).sum())
+
+
+def _encode_numeric(frame: Eager, f: Feature) -> tuple[np.ndarray, int]:
+    x = transformed(floats(arrow_column(frame, f.name)), f.log1p)
+    missing = np.isnan(x)
+    with np.errstate(over="ignore"):
+        z = ((np.where(missing, f.mean, x) - f.mean) / f.std).astype(np.float32)
+    if not np.isfinite(z).all():
+        rows = np.flatnonzero(~np.isfinite(z))
+        raise ColumnError(f"is beyond float32 once standardised in {_rows(rows, len(z))}: value {x[rows[0]]}")
+    return z, int(missing.sum())
+
+
+def transformed(x: np.ndarray, log1p: bool) -> np.ndarray:
+    """`x`, or log(1 + x) where `log1p`; missing values stay NaN, infinite ones are refused."""
+    infinite = np.flatnonzero(np.isinf(x))
+    if infinite.size:
+        raise ColumnError(f"is infinite in {_rows(infinite, len(x))}; use a missing value or a number")
+    if not log1p:
+        return x
+    low = np.flatnonzero(x <= -1)
+    if low.size:
+        raise ColumnError(f"is taken as log(1 + x) but is {x[low[0]]} in {_rows(low, len(x))}")
+    return np.log1p(x)
+
+
+def _rows(rows: np.ndarray, n: int) -> str:
+    return f"{rows.size:,} of {n:,} rows, the first is row {rows[0]}"
