@@ -1,0 +1,69 @@
+# Two commands: `make report` and `make test`. Both set up a virtual environment first, unless that is done.
+#
+#   PYTHON=python3.12    the interpreter to build the environment with (3.11 or later)
+#   VENV=.venv           where the environment lies
+#   CPU_INDEX=1          torch's CPU build (0.2 GB) instead of the CUDA one (3 GB); or the address of another index
+#   EXTRAS=dev,gpu       the optional dependency groups to install
+#   ARGS=...             more arguments for `ptofa report` or pytest
+#   WORKERS=2            pytest processes; 0 runs in one
+
+PYTHON    ?= python3
+VENV      ?= .venv
+EXTRAS    ?= dev
+CPU_INDEX ?=
+ARGS      ?=
+WORKERS   ?= 2
+
+BIN   := $(VENV)/bin
+comma := ,
+STAMP := $(VENV)/.ptofa-$(subst $(comma),-,$(EXTRAS))
+CUDA  := $(wildcard kernels/*.cu kernels/*.cuh)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup report test lint types unit fix clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n '/^#   [A-Z]/s/^# / /p' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## build the environment, or bring it in step with pyproject.toml and constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup
+	@PYTHON='$(PYTHON)' VENV='$(VENV)' EXTRAS='$(EXTRAS)' CPU_INDEX='$(CPU_INDEX)' bash scripts/setup
+	@touch '$@'
+
+report: $(STAMP)  ## run the main job on the embedded world and print the path of the report
+	@echo "== report: train, allocate, draw"
+	@$(BIN)/ptofa report $(ARGS)
+
+test: lint types unit  ## lint, types and tests
+
+lint: $(STAMP)  ## style of Python, notebooks and kernels
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "== clang-format"
+	@$(if $(CUDA),$(BIN)/clang-format --dry-run -Werror $(CUDA),echo "no kernels")
+	@echo "== notebooks hold no outputs"
+	@$(BIN)/nbstripout --verify $(wildcard notebooks/*.ipynb)
+
+types: $(STAMP)  ## mypy
+	@echo "== mypy"
+	@$(BIN)/mypy
+
+unit: $(STAMP)  ## the tests
+	@command -v g++ >/dev/null || echo "!! no g++: the tests in tests/cuda_on_cpu are skipped (apt install g++)"
+	@command -v chromium >/dev/null || echo "!! no chromium: screenshots of reports are skipped (apt install chromium)"
+	@echo "== pytest"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+
+fix: $(STAMP)  ## mend what can be mended by machine
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(if $(CUDA),$(BIN)/clang-format -i $(CUDA))
+	@$(BIN)/nbstripout $(wildcard notebooks/*.ipynb)
+
+clean:  ## remove caches; the environment and the reports stay
+	@find . -name __pycache__ -not -path './.venv/*' -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
