@@ -1,0 +1,159 @@
+"""Calibration after training, fitted on validation rows and stored with the model.
+
+Platt scaling of the conversion logit, then one factor on expected revenue so that its total meets the outcomes' total.
+Both are smooth and increasing, so no ties arise; isotonic steps would create ties, which cost the allocation money.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor, nn
+
+from ptofa_gpu.errors import InputError, PtofaWarning
+
+if TYPE_CHECKING:
+    from ptofa_gpu.prediction.data import ExposureModule
+    from ptofa_gpu.prediction.model import RevenueModel
+
+# With fewer conversions two parameters and a ratio of heavy-tailed amounts are mostly noise.
+MIN_CONVERSIONS = 30
+
+
+class Calibration(nn.Module):
+    """What is stored: ``P = sigmoid(slope * logit + intercept)`` and ``E = revenue_ratio * P * E(amount)``."""
+
+    slope: Tensor
+    intercept: Tensor
+    revenue_ratio: Tensor
+    fitted: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("slope", torch.ones((), dtype=torch.float64))
+        self.register_buffer("intercept", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("revenue_ratio", torch.ones((), dtype=torch.float64))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    def store(self, slope: float, intercept: float, revenue_ratio: float) -> None:
+        """Set the three numbers and mark them as fitted."""
+        self.slope.fill_(slope)
+        self.intercept.fill_(intercept)
+        self.revenue_ratio.fill_(revenue_ratio)
+        self.fitted.fill_(True)
+
+    def logit(self, logit: Tensor) -> Tensor:
+        """The calibrated logit, in the dtype of `logit`."""
+        return logit * self.slope + self.intercept
+
+
+class CalibrationResult(NamedTuple):
+    """What `calibrate` found: the three numbers, and the rows and conversions they come from."""
+
+    slope: float
+    intercept: float
+    revenue_ratio: float
+    rows: int
+    conversions: int
+
+
+def fit_platt(logit: np.ndarray, converted: np.ndarray, max_steps: int = 100) -> tuple[float, float]:
+    """Slope and intercept that make ``sigmoid(slope * logit + intercept)`` most likely, by damped Newton steps.
+
+    Parameters
+    ----------
+    logit
+        Uncalibrated logits, (N,).
+    converted
+        Outcomes, (N,) bool; both outcomes must occur.
+    max_steps
+        Newton steps at most; about ten are usual.
+
+    Returns
+    -------
+    tuple of float
+        Slope and intercept. Where the best slope would be negative it is kept at 1 and only the intercept is fitted:
+        a negative one would reverse the model's order of customers.
+
+    Notes
+    -----
+    Targets are smoothed as Platt (1999) does, (N+ + 1)/(N+ + 2) and 1/(N- + 2), so that separable rows keep a finite
+    slope; the steps are those of Lin, Lin & Weng (2007).
+    """
+    x = np.asarray(logit, dtype=np.float64)
+    hit = np.asarray(converted, dtype=bool)
+    n_hit, n_miss = int(hit.sum()), int((~hit).sum())
+    if not n_hit or not n_miss:
+        raise InputError("Platt scaling needs rows that converted and rows that did not.")
+    target = np.where(hit, (n_hit + 1.0) / (n_hit + 2.0), 1.0 / (n_miss + 2.0))
+    slope, intercept = _newton(x, target, np.array([1.0, 0.0]), np.array([True, True]), max_steps)
+    if slope <= 0.0:
+        slope, intercept = _newton(x, target, np.array([1.0, 0.0]), np.array([False, True]), max_steps)
+    return float(slope), float(intercept)
+
+
+def _newton(x: np.ndarray, target: np.ndarray, start: np.ndarray, free: np.ndarray, max_steps: int) -> np.ndarray:
+    design = np.stack([x, np.ones_like(x)], axis=1)
+
+    def loss(theta: np.ndarray) -> float:
+        z = design @ theta
+        return float(np.mean(np.logaddexp(0.0, z) - target * z))
+
+    theta, value = start, loss(start)
+    for _ in range(max_steps):
+        p = expit(design @ theta)
+        gradient = design.T @ (p - target) / len(x) * free
+        if np.abs(gradient).max() < 1e-10:
+            break
+        hessian = (design * (p * (1.0 - p))[:, None]).T @ design / len(x) + 1e-12 * np.eye(2)
+        hessian[~free], hessian[:, ~free] = 0.0, 0.0
+        hessian[~free, ~free] = 1.0
+        step = np.linalg.solve(hessian, gradient)
+        size = 1.0
+        while size > 1e-10 and (trial := loss(theta - size * step)) > value - 1e-4 * size * float(gradient @ step):
+            size *= 0.5
+        if size <= 1e-10:
+            break
+        theta, value = theta - size * step, trial
+    return theta
+
+
+def calibrate(model: RevenueModel, module: ExposureModule, split: str = "validation") -> CalibrationResult | None:
+    """Fit the calibration of a trained model on one split and store it in the model.
+
+    Parameters
+    ----------
+    model
+        A trained model; an earlier calibration is replaced.
+    module
+        The log.
+    split
+        Rows to fit on. They should not be training rows, whose fit flatters the model.
+
+    Returns
+    -------
+    CalibrationResult or None
+        None, with a `PtofaWarning`, where the split has fewer than `MIN_CONVERSIONS` conversions with an amount; the
+        model then stays as it was.
+    """
+    rows = model.predict_rows(module, split)
+    conversions = int(rows.converted.sum())
+    if int((rows.converted & (rows.amount > 0)).sum()) < MIN_CONVERSIONS or conversions == len(rows.converted):
+        warnings.warn(
+            f"Not calibrated: the {split} rows hold {conversions} conversions, and at least {MIN_CONVERSIONS} with an "
+            "amount (and one row without conversion) are needed. Use a longer log or a larger split.",
+            PtofaWarning,
+            stacklevel=2,
+        )
+        return None
+    slope, intercept = fit_platt(rows.logit, rows.converted)
+    expected = expit(slope * rows.logit + intercept) * np.exp(rows.mu + 0.5 * rows.sigma**2)
+    # conversions recorded without an amount are left out on both sides: their amount is not 0, it is not known
+    known = ~rows.converted | (rows.amount > 0)
+    ratio = float(rows.amount[known].sum() / expected[known].sum())
+    model.calibration.store(slope, intercept, ratio)
+    return CalibrationResult(slope, intercept, ratio, len(rows.converted), conversions)

@@ -1,0 +1,166 @@
+"""What every method has: a network, heads, label statistics, a loss a row, and an expectation a pair."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ptofa_gpu.errors import DegenerateModelError
+from ptofa_gpu.prediction.networks import PairNetwork
+
+
+class PairOutput(NamedTuple):
+    """A model's answer for some pairs; amounts in units of the label scale.
+
+    logit : conversion logit;  mu, sigma : parameters of log(amount / scale) given conversion.
+    """
+
+    logit: Tensor
+    mu: Tensor
+    sigma: Tensor
+
+
+class Labels(NamedTuple):
+    """What happened on some rows: converted, whether the amount is known, and log(amount / scale) where it is."""
+
+    converted: Tensor
+    has_amount: Tensor
+    log_amount: Tensor
+
+
+@dataclass(frozen=True)
+class LabelStatistics:
+    """Of the training rows: what labels are divided by, where heads start, and how far mu may go.
+
+    Attributes
+    ----------
+    rows, positives, without_amount
+        Training rows, conversions among them, and conversions recorded without an amount.
+    scale
+        Median amount of the conversions, in currency; amounts are divided by it.
+    log_mean, log_sd
+        Mean and standard deviation of log(amount / scale).
+    log_low, log_high
+        Its 5 % and 95 % quantiles, between which mu is kept.
+    log_min
+        Its smallest value.
+    """
+
+    rows: int
+    positives: int
+    without_amount: int
+    scale: float
+    log_mean: float
+    log_sd: float
+    log_low: float
+    log_high: float
+    log_min: float
+
+    @property
+    def base_rate(self) -> float:
+        """Share of training rows that converted."""
+        return self.positives / self.rows
+
+    @classmethod
+    def of(cls, converted: np.ndarray, amount: np.ndarray) -> LabelStatistics:
+        """Compute them from training rows: `converted` (N,) bool, `amount` (N,) in currency.
+
+        Raises
+        ------
+        DegenerateModelError
+            If there is no row, no conversion, or no conversion with an amount.
+        """
+        converted = np.asarray(converted, dtype=bool)
+        rows, positives = converted.size, int(converted.sum())
+        if rows == 0:
+            raise DegenerateModelError("There is no training row: the log's `split` column has no row 'train'.")
+        if positives == 0:
+            raise DegenerateModelError(
+                f"None of the {rows:,} training rows converted, so there is nothing to learn a conversion or an amount "
+                "from. Use a log over a longer period, or check the column `converted`."
+            )
+        known = np.asarray(amount, dtype=np.float64)[converted]
+        known = known[known > 0]
+        if known.size == 0:
+            raise DegenerateModelError(
+                f"All {positives:,} training conversions have the amount 0, so there is no amount to learn from. "
+                "Check the column `amount`."
+            )
+        scale = float(np.median(known))
+        log_amount = np.log(known) - math.log(scale)
+        low, high = np.quantile(log_amount, [0.05, 0.95])
+        return cls(
+            rows=rows,
+            positives=positives,
+            without_amount=positives - known.size,
+            scale=scale,
+            log_mean=float(log_amount.mean()),
+            log_sd=float(log_amount.std()),
+            log_low=float(low),
+            log_high=float(high),
+            log_min=float(log_amount.min()),
+        )
+
+
+class RevenueMethod(nn.Module):
+    """A network with heads and a loss. Subclasses make the heads and say what a row's likelihood is.
+
+    Parameters
+    ----------
+    network
+        The shared bottom.
+
+    Notes
+    -----
+    Label statistics are buffers, so a checkpoint holds the unit in which its model thinks. `scale` is 0 until they are
+    set: that is how a model knows whether it has seen data.
+    """
+
+    scale: Tensor
+    log_low: Tensor
+    log_high: Tensor
+
+    def __init__(self, network: PairNetwork):
+        super().__init__()
+        self.network = network
+        for field in fields(LabelStatistics):
+            self.register_buffer(field.name, torch.zeros((), dtype=torch.float64))
+
+    @property
+    def statistics(self) -> LabelStatistics | None:
+        """The label statistics, or None before any data were seen."""
+        if float(self.scale) == 0.0:
+            return None
+        values = {f.name: float(self.get_buffer(f.name)) for f in fields(LabelStatistics)}
+        for count in ("rows", "positives", "without_amount"):
+            values[count] = int(values[count])
+        return LabelStatistics(**values)  # type: ignore[arg-type]
+
+    def start(self, statistics: LabelStatistics) -> None:
+        """Store the statistics and set the heads to answer with them before training."""
+        for field in fields(LabelStatistics):
+            self.get_buffer(field.name).fill_(float(getattr(statistics, field.name)))
+        self.start_heads(statistics)
+
+    def start_heads(self, statistics: LabelStatistics) -> None:
+        """Initialise the last biases from the statistics, and refuse settings that cannot work."""
+        raise NotImplementedError
+
+    def outputs(self, hidden: Tensor) -> PairOutput:
+        """Logit, mu and sigma from the network's representation of pairs."""
+        raise NotImplementedError
+
+    def row_loss(self, output: PairOutput, labels: Labels) -> Tensor:
+        """Negative log-likelihood of each row, (N,)."""
+        raise NotImplementedError
+
+    def labels(self, converted: Tensor, amount: Tensor) -> Labels:
+        """Labels in the model's unit, from conversions (N,) bool and amounts (N,) in currency."""
+        has_amount = converted & (amount > 0)
+        log_amount = torch.where(has_amount, amount, self.scale.to(amount.dtype)).log() - self.scale.log()
+        return Labels(converted, has_amount, log_amount.to(amount.dtype))

@@ -1,0 +1,328 @@
+"""`fit`: a thin, quiet Trainer with early stopping, checkpoints, a history and calibration."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from ptofa_gpu._files import atomic_path
+from ptofa_gpu.errors import DegenerateModelError, InputError, PtofaWarning
+from ptofa_gpu.prediction.calibration import CalibrationResult, calibrate
+from ptofa_gpu.prediction.data import ExposureModule
+from ptofa_gpu.prediction.model import RevenueModel
+
+# Below this many rows a step's matrix products are too small to be worth splitting between threads.
+_ONE_THREAD_ROWS = 4096
+Progress = bool | Callable[[int, int], None] | None
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What `fit` did.
+
+    Attributes
+    ----------
+    history
+        One dict an epoch: ``epoch`` (from 0), ``seconds``, ``train_loss``, ``val_loss`` and the validation metrics
+        (``val_auc``, ``val_log_loss``, ``val_conversion_ratio``, ``val_mse``, ``val_mae``, ``val_total_ratio``,
+        ``val_total_ratio_error``).
+    best_epoch
+        The epoch whose weights the model has now: the one of least validation loss.
+    best_path, last_path
+        Checkpoint of that epoch, with the calibration; and of the last one, to resume from.
+    seconds
+        Wall time of this call.
+    device
+        "cpu" or "cuda".
+    calibration
+        What was fitted on validation rows, or None.
+    """
+
+    history: list[dict[str, float]] = field(repr=False)
+    best_epoch: int
+    best_path: Path
+    last_path: Path
+    seconds: float
+    device: str
+    calibration: CalibrationResult | None = None
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The history's row of the best epoch."""
+        return next(row for row in self.history if row["epoch"] == self.best_epoch)
+
+    def _repr_html_(self) -> str:
+        shown = ("epoch", "train_loss", "val_loss", "val_auc", "val_conversion_ratio", "val_total_ratio", "seconds")
+        head = "".join(f"<th>{escape(name)}</th>" for name in shown)
+        body = ""
+        for row in self.history:
+            style = " style='font-weight:bold'" if row["epoch"] == self.best_epoch else ""
+            body += f"<tr{style}>" + "".join(f"<td>{row.get(name, math.nan):.4g}</td>" for name in shown) + "</tr>"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+class History(Callback):
+    """Keeps every epoch's logged values, in checkpoints too, so that a resumed run has the whole history."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._started = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add a row."""
+        assert isinstance(pl_module, RevenueModel)
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values["train_loss"] = float(pl_module.train_loss)  # this epoch's is logged only after the callbacks
+        seconds = time.perf_counter() - self._started
+        self.rows.append({"epoch": float(trainer.current_epoch), "seconds": seconds, **values})
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows, as plain floats."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a checkpoint's rows."""
+        self.rows = [dict(row) for row in state_dict["rows"]]
+
+
+class EpochProgress(Callback):
+    """One step of a bar, or one call, an epoch: a bar a batch would cost more than the batch."""
+
+    def __init__(self, progress: Progress):
+        self.report, self.bar = progress if callable(progress) else None, None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar."""
+        if self.report is None:
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=trainer.max_epochs, initial=trainer.current_epoch, unit="epoch", desc="training", file=sys.stderr
+            )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Move on."""
+        if self.report is not None:
+            self.report(trainer.current_epoch + 1, trainer.max_epochs or 0)
+        elif self.bar is not None:
+            if "val_loss" in trainer.callback_metrics:
+                self.bar.set_postfix(val_loss=f"{float(trainer.callback_metrics['val_loss']):.4f}", refresh=False)
+            self.bar.update()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Close the bar, also after an error."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def fit(
+    model: RevenueModel,
+    module: ExposureModule,
+    max_epochs: int = 30,
+    patience: int = 4,
+    logger: str | Sequence[str] | None = "csv",
+    directory: str | os.PathLike[str] = "runs/ptofa",
+    progress: Progress = True,
+    seed: int | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    calibration: bool = True,
+) -> FitResult:
+    """Train until the validation loss stops falling, then take the best epoch's weights and calibrate them.
+
+    Parameters
+    ----------
+    model, module
+        What to train, on which log. Training runs on the module's device.
+    max_epochs
+        Epochs at most.
+    patience
+        Epochs without a lower validation loss before training stops.
+    logger
+        "csv", "tensorboard", both in a list, or None.
+    directory
+        Gets ``best.ckpt``, ``last.ckpt`` and the logs; earlier checkpoints there are replaced.
+    progress
+        True for a bar on stderr, or a function of (epochs done, epochs at most).
+    seed
+        Replaces the seeds of model (dropout) and module (order of rows); initial weights are the model's.
+    resume
+        A ``last.ckpt`` to go on from; the result is then bit for bit what an uninterrupted run gives.
+    calibration
+        Fit Platt scaling and the revenue ratio on validation rows and store them with the best checkpoint.
+
+    Returns
+    -------
+    FitResult
+        The model itself is left with the best weights, on the device it was trained on.
+
+    Raises
+    ------
+    DegenerateModelError
+        If the training rows hold nothing to learn from, or training diverged from the first epoch on.
+    InputError
+        For a setting out of its range.
+
+    Warns
+    -----
+    PtofaWarning
+        If there are no validation rows, too few conversions to calibrate, or the model is degenerate.
+    """
+    if max_epochs < 1 or patience < 1:
+        raise InputError(f"max_epochs={max_epochs}, patience={patience}: at least one epoch each is needed.")
+    started = time.perf_counter()
+    if seed is not None:
+        model.seed = module.seed = int(seed)
+    module.label_statistics  # noqa: B018  (raises here, before anything is written, where nothing can be learned)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    monitor = "val_loss"
+    if not module.n_rows("validation"):
+        monitor = "train_loss"
+        warnings.warn(
+            "The log has no validation rows, so the epoch of least training loss is kept: it may fit noise. Give rows "
+            "the split 'validation'.",
+            PtofaWarning,
+            stacklevel=2,
+        )
+    checkpoint = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=monitor,
+        save_last=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    history = History()
+    callbacks: list[Callback] = [history, EarlyStopping(monitor, patience=patience, check_on_train_epoch_end=True)]
+    if progress:
+        callbacks.append(EpochProgress(progress))
+    device = _device_of(module)
+    model._verdict_at_end = False  # it is the best epoch that is judged, below
+    try:
+        with _quiet_lightning(), _threads_for(module, device):
+            trainer = pl.Trainer(
+                accelerator="gpu" if device.type == "cuda" else "cpu",
+                devices=[device.index] if device.index is not None else 1,
+                max_epochs=max_epochs,
+                logger=_loggers(logger, folder),
+                callbacks=[*callbacks, checkpoint],
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            )
+            trainer.fit(
+                model,
+                datamodule=module,
+                ckpt_path=None if resume is None else str(resume),
+                weights_only=True if resume else None,
+            )
+    finally:
+        model._verdict_at_end = True
+    if trainer.interrupted:
+        raise KeyboardInterrupt(f"Training was interrupted; go on with resume={str(folder / 'last.ckpt')!r}.")
+    return _finish(model, module, history, checkpoint, monitor, calibration, device, time.perf_counter() - started)
+
+
+def _finish(
+    model: RevenueModel,
+    module: ExposureModule,
+    history: History,
+    checkpoint: ModelCheckpoint,
+    monitor: str,
+    calibration: bool,
+    device: torch.device,
+    seconds: float,
+) -> FitResult:
+    finite = [row for row in history.rows if math.isfinite(row[monitor])]
+    if not finite:
+        raise DegenerateModelError(
+            f"The {monitor.replace('_', ' ')} was never finite: training diverged at once. Lower the learning rate "
+            f"(it is {model.lr:g}), or check the amounts."
+        )
+    best_path, last_path = Path(checkpoint.best_model_path), Path(checkpoint.last_model_path)
+    saved = torch.load(best_path, map_location="cpu", weights_only=True)
+    model.load_state_dict(saved["state_dict"])
+    model.to(device)
+    best = min(finite, key=lambda row: row[monitor])
+    fitted = None
+    if monitor == "val_loss":
+        model.last_metrics = {k.removeprefix("val_"): v for k, v in best.items() if k.startswith("val_")}
+        model.warn_if_degenerate(model.last_metrics)
+        fitted = calibrate(model, module) if calibration else None
+        if fitted is not None:
+            saved["state_dict"] = {name: value.cpu() for name, value in model.state_dict().items()}
+            with atomic_path(best_path) as partial:
+                torch.save(saved, partial)
+    return FitResult(history.rows, int(best["epoch"]), best_path, last_path, seconds, device.type, fitted)
+
+
+def _device_of(module: ExposureModule) -> torch.device:
+    from ptofa_gpu.device import torch_device
+
+    return torch_device(module.device)
+
+
+def _loggers(names: str | Sequence[str] | None, folder: Path) -> list[Logger]:
+    chosen = [] if names is None else [names] if isinstance(names, str) else list(names)
+    made: list[Logger] = []
+    for name in chosen:
+        if name == "csv":
+            made.append(CSVLogger(folder, name="csv"))
+        elif name == "tensorboard":
+            made.append(TensorBoardLogger(folder, name="tensorboard"))
+        else:
+            raise InputError(f"Unknown logger {name!r}: choose 'csv', 'tensorboard' or both.")
+    return made
+
+
+@contextmanager
+def _threads_for(module: ExposureModule, device: torch.device) -> Iterator[None]:
+    """One CPU thread for small batches: measured as fast as two on idle cores, ten times as fast on busy ones, and the
+    result does not depend on the number of cores.
+    """
+    before = torch.get_num_threads()
+    if device.type == "cpu" and module.batch_size <= _ONE_THREAD_ROWS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's banners and tips out of notebooks and logs; its warnings and errors still show."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero")]
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+            warnings.filterwarnings("ignore", message="GPU available but not used.*")
+            warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # torch 2.13 about Lightning 2.6
+            yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
