@@ -1,0 +1,325 @@
+"""What proves a plan: shadow prices, an upper bound on any plan's revenue, or a cycle of swaps that earns more.
+
+A plan is a flow from customers to funds, and all its improvements show up on a graph of F + 2 nodes: the funds, the
+*empty slot* (node F) and the *open quota* (node F + 1). The arc a -> b costs what is lost when the customer who minds
+least gives up a for b:
+
+===================  ===================================================================  =========================
+arc                  who can take it                                                      cost
+===================  ===================================================================  =========================
+fund a -> fund b     a customer who has a, may see b and does not have it                 E[u,a] - E[u,b]
+fund a -> empty      a customer who has a                                                 E[u,a]
+empty -> fund b      a customer with an empty slot who may see b and does not have it     -E[u,b]
+fund b -> open       b has fewer exposures than its quota                                 0
+open -> fund a       every fund: it may always deliver fewer, as far as quotas go         0
+===================  ===================================================================  =========================
+
+A closed walk on this graph is a change of the plan that keeps the number of exposures; a plan earns the most among
+those with as many exposures exactly when no cycle has a negative cost (Ahuja, Magnanti and Orlin, *Network Flows*,
+1993, Theorem 9.1), and it has the most exposures exactly when no path leads from the empty slot to the open quota
+(Theorem 6.4). Without negative cycles shortest distances exist, and their negatives are the shadow prices: the
+solution of the linear programme's dual.
+
+**The dual in the three cases** (lambda_f: price of a fund, d: quotas, and v_u(j) the j-th largest E[u,f] - lambda_f
+over the funds that customer u may see):
+
+- *exact* (quotas fill the slots): lambda free, g = sum_f d_f lambda_f + sum_u sum_{j<=K} v_u(j). Adding a constant to
+  every price leaves g as it is.
+- *under* (slots stay empty): lambda free, customers take only what is worth taking,
+  g = sum_f d_f lambda_f + sum_u sum_{j<=K} max(v_u(j), 0). An empty slot has price 0.
+- *over* (quotas are upper bounds): lambda >= 0, and 0 for a fund whose quota is not used up; g as in *exact*. Any
+  prices can be made admissible by adding a constant; :func:`dual_bound` adds the one that gives the lowest bound.
+
+**Which of many prices.** Dual prices are rarely unique. The ones returned are the distances *from* the empty slot
+(*under*) or from the open quota (*exact* and *over*): lambda_f is then exactly what **one more exposure** of fund f
+would earn, taken from an empty slot, or from whichever fund can spare one for least. So prices are >= 0 and the lowest
+is 0 in the cases *exact* and *over*. Where one more exposure of a fund is impossible (*under*, all who may see it are
+full), its price is the least that an exposure taken from it would cost: the revenue lost by giving it to another fund
+or to nobody, plus that fund's price. That is at most what one exposure less would lose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptofa_gpu.allocation import _residual
+from ptofa_gpu.errors import InputError
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.problem import AllocationProblem
+
+#: Gains below this share of max |E| for each arc of a cycle count as rounding, not as an improvement. Solvers that
+#: round E to integers (OR-Tools) are exact to about 2^-40 of max |E|; float64 sums along a path to far less.
+RELATIVE_TOLERANCE = 2.0**-36
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A proof about a plan.
+
+    Attributes
+    ----------
+    price : array (F,) of float64
+        Shadow price of each fund's quota, currency per exposure. For a plan that is not optimal: prices of the least
+        perturbed graph without a negative cycle; they prove `bound`, and say nothing about one more exposure.
+    bound : float
+        No plan earns more. For a plan that has the most exposures possible on an infeasible instance: no plan with as
+        many exposures earns more.
+    gap : float
+        (bound - objective) / bound, 0 when both are 0.
+    optimal : bool
+        No plan has more exposures (as far as quotas and slots go), and none with as many earns more.
+    cycle : list of int or None
+        Where the plan can be improved: nodes of a negative cycle, each giving up an exposure for the next, the last
+        for the first; or a path from the empty slot (F) to the open quota (F + 1) along which one more exposure fits.
+    objective : float
+        Revenue of the plan.
+    """
+
+    price: np.ndarray
+    bound: float
+    gap: float
+    optimal: bool
+    cycle: list[int] | None
+    objective: float
+
+
+def residual_arcs(problem: AllocationProblem, funds: Any) -> np.ndarray:
+    """Cheapest change of the plan along every arc of the residual graph.
+
+    Parameters
+    ----------
+    problem : AllocationProblem
+    funds : array (U, K) of int
+        The plan: fund indices, -1 for an empty slot. Every fund within its quota, no fund twice for a customer and
+        none that they may not see (:meth:`AllocationPlan.verify` checks that).
+
+    Returns
+    -------
+    array (F + 2, F + 2) of float64
+        Cost of each arc in currency (see the module's table), inf where there is none. Row and column F are the empty
+        slot, F + 1 the open quota. Differences of float32 revenues taken in float64, and minima: the same bits for any
+        number of threads.
+    """
+    plan = _plan_array(problem, funds)
+    n = problem.n_funds
+    arcs = np.full((n + 2, n + 2), np.inf)
+    exposures = np.zeros(n, np.int64)
+    revenue = problem.host_revenue()
+    for lo, hi in problem.blocks():
+        block = plan[lo:hi]
+        _residual.cheapest_swaps(revenue[lo:hi], problem.eligible_rows(lo, hi), block, arcs)
+        exposures += np.bincount(block[block >= 0], minlength=n)
+    arcs[:n, n + 1] = np.where(exposures < problem.quota, 0.0, np.inf)
+    arcs[n + 1, :n] = 0.0
+    return arcs
+
+
+def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
+    """Prove a plan optimal, or find where it is not.
+
+    Parameters
+    ----------
+    problem : AllocationProblem
+    funds : array (U, K) of int
+        A plan that keeps the limits, as for :func:`residual_arcs`; it may leave quotas and slots open.
+
+    Returns
+    -------
+    Certificate
+        `optimal` is decided with a tolerance of :data:`RELATIVE_TOLERANCE` x max |E| for each arc of a cycle.
+
+    Raises
+    ------
+    InputError
+        For a plan of the wrong shape, or one that gives a fund more than its quota.
+
+    Notes
+    -----
+    One pass over E, then O(F^3) on the graph.
+    """
+    plan = _plan_array(problem, funds)
+    arcs = residual_arcs(problem, plan)
+    n = problem.n_funds
+    empty, open_ = n, n + 1
+    exposures = np.bincount(plan[plan >= 0], minlength=n)
+    over = np.flatnonzero(exposures > problem.quota)
+    if over.size:
+        f = int(over[0])
+        raise InputError(
+            f"the plan gives {problem.names[f]!r} {int(exposures[f]):,} exposures of {int(problem.quota[f]):,}: prices "
+            "are those of plans within quota. For an upper bound from given prices, call dual_bound."
+        )
+    filled = int(exposures.sum())
+    whole = min(int(problem.quota.sum()), problem.slots)
+    path = _residual.shortest_hops(arcs, empty, open_) if filled < whole else None
+    tolerance = RELATIVE_TOLERANCE * problem.max_revenue
+    cycle, mean = _residual.worst_cycle(arcs)
+    improvable = cycle is not None and mean < -tolerance
+    # every arc dearer by the worst cycle's mean: no negative cycle is left, so distances exist. For an optimal plan
+    # this is 0, or a rounding error's worth
+    relaxed = arcs if mean >= 0.0 else arcs - mean
+    # adding 0.0 turns -0.0 into 0.0
+    price = -_residual.potentials(relaxed, empty if filled < problem.slots else open_)[:n] + 0.0
+    bound = dual_bound(problem, price, exposures=whole if path is not None else filled)
+    objective = _block_sum(problem, lambda lo, hi: _residual.block_revenue(problem.host_revenue()[lo:hi], plan[lo:hi]))
+    if filled == whole:
+        # in exact arithmetic no plan beats g: what is below the plan's own revenue is rounding
+        bound = max(bound, objective)
+    gap = 0.0 if bound == objective else (bound - objective) / abs(bound) if bound else math.inf
+    found = path if path is not None else cycle if improvable else None
+    return Certificate(price, bound, gap, found is None, found, objective)
+
+
+def dual_bound(problem: AllocationProblem, price: Any, *, exposures: int | None = None) -> float:
+    """Upper bound on the revenue of every plan, from any prices (weak duality; section *The dual* of this module).
+
+    Parameters
+    ----------
+    problem : AllocationProblem
+    price : array (F,)
+        Finite prices of the funds' quotas, currency per exposure. Bad prices give a high bound, never a wrong one.
+    exposures : int, optional
+        Bound only plans with this many exposures; by default as many as quotas and slots allow. For infeasible
+        instances.
+
+    Returns
+    -------
+    float
+        The bound in currency. The same bits for any number of threads: each customer's share is computed on its own
+        and the shares are added exactly.
+
+    Raises
+    ------
+    InputError
+        For prices of the wrong shape, NaN or infinite.
+    """
+    prices = np.asarray(price, dtype=np.float64)
+    if prices.shape != (problem.n_funds,):
+        raise InputError(f"price has shape {prices.shape}; one price a fund needs ({problem.n_funds},).")
+    if not np.isfinite(prices).all():
+        where = int(np.flatnonzero(~np.isfinite(prices))[0])
+        raise InputError(f"price[{where}] is {prices[where]}; a bound needs finite prices.")
+    total = int(problem.quota.sum())
+    filled = min(total, problem.slots) if exposures is None else int(exposures)
+    if not 0 <= filled <= min(total, problem.slots):
+        raise InputError(
+            f"exposures={filled:,}, but quotas and slots allow 0 to {min(total, problem.slots):,} exposures."
+        )
+    # A multiplier theta <= min(price) for the number of exposures makes every lambda - theta >= 0 admissible as the
+    # price of an upper bound; theta = min(price) gives the lowest bound. With sum d = exposures the term vanishes.
+    theta = float(prices.min())
+    terms = [d * p for d, p in zip(problem.quota.tolist(), prices.tolist(), strict=True)]
+    terms.append(-theta * (total - filled))
+    revenue = problem.host_revenue()
+    full = filled == problem.slots
+
+    def shares(lo: int, hi: int) -> np.ndarray:
+        return _residual.best_reduced(revenue[lo:hi], problem.eligible_rows(lo, hi), prices, problem.k, full)
+
+    return math.fsum([*terms, _block_sum(problem, shares)])
+
+
+def complementary_slackness(
+    problem: AllocationProblem, funds: Any, price: Any, tolerance: float | None = None
+) -> list[str]:
+    """Check a plan against prices, condition by condition, without the residual graph.
+
+    Plan and prices are both optimal when (1) no customer has a fund while a better one, at these prices, is to be had;
+    (2) where slots stay empty, no customer with an empty slot passes by a fund worth more than its price, and none has
+    a fund worth less; (3) a fund with open quota costs no more than the cheapest fund (its price is 0 up to the
+    constant); (4) as many exposures are delivered as quotas and slots allow.
+
+    Parameters
+    ----------
+    problem : AllocationProblem
+    funds : array (U, K) of int
+    price : array (F,)
+        Currency per exposure.
+    tolerance : float, optional
+        Currency by which a condition may be missed; by default 1e-9 x the largest |E| or |price|.
+
+    Returns
+    -------
+    list of str
+        One sentence for each condition that fails, with counts and the first offender; empty when all hold.
+    """
+    plan = _plan_array(problem, funds)
+    prices = np.asarray(price, dtype=np.float64)
+    if prices.shape != (problem.n_funds,) or not np.isfinite(prices).all():
+        raise InputError(f"price must be {problem.n_funds} finite numbers, one a fund.")
+    scale = max(problem.max_revenue, float(np.abs(prices).max()))
+    tol = 1e-9 * scale if tolerance is None else float(tolerance)
+    revenue = problem.host_revenue()
+    names = problem.names
+    exposures = np.bincount(plan[plan >= 0], minlength=problem.n_funds)
+    filled = int(exposures.sum())
+    empty_allowed = filled < problem.slots
+    found: dict[str, tuple[int, str]] = {}
+    for lo, hi in problem.blocks():
+        worst, best, spare, held, free = _residual.slackness(
+            revenue[lo:hi], problem.eligible_rows(lo, hi), plan[lo:hi], prices
+        )
+        checks = [("swap", best - worst, worst, best, held, free)]
+        if empty_allowed:
+            zero = np.zeros(hi - lo)
+            checks.append(("take", np.where(spare, best, -np.inf), zero, best, held, free))
+            checks.append(("drop", -worst, worst, zero, held, free))
+        for kind, excess, less, more, has, other in checks:
+            bad = np.flatnonzero(excess > tol)
+            if bad.size:
+                i = int(bad[0])
+                before, first = found.get(kind, (0, ""))
+                first = first or _offender(kind, lo + i, names, int(has[i]), int(other[i]), less[i], more[i])
+                found[kind] = (before + int(bad.size), first)
+    out = [f"{count:,} customers {_CONDITION[kind]}; the first is {first}" for kind, (count, first) in found.items()]
+    open_ = (exposures < problem.quota) & (prices > prices.min() + tol)
+    for f in np.flatnonzero(open_)[:1]:
+        out.append(
+            f"{int(open_.sum()):,} funds have open quota and a price above the lowest; the first is {names[f]!r}: "
+            f"{int(exposures[f]):,} of {int(problem.quota[f]):,} exposures, price {prices[f]:.6g} against "
+            f"{prices.min():.6g}"
+        )
+    whole = min(int(problem.quota.sum()), problem.slots)
+    if filled < whole:
+        out.append(f"{filled:,} of {whole:,} exposures are delivered")
+    return out
+
+
+_CONDITION = {
+    "swap": "have a fund while a better one, at these prices, is to be had",
+    "take": "have an empty slot although a fund is worth more than its price",
+    "drop": "have a fund worth less than its price while slots may stay empty",
+}
+
+
+def _offender(kind: str, u: int, names: list[str], has: int, other: int, less: float, more: float) -> str:
+    if kind == "take":
+        return f"customer {u}: {names[other]!r} is worth {more:.6g} above its price"
+    if kind == "drop":
+        return f"customer {u}: {names[has]!r} is worth {-less:.6g} below its price"
+    return f"customer {u}: has {names[has]!r} at {less:.6g}, could have {names[other]!r} at {more:.6g}"
+
+
+def _plan_array(problem: AllocationProblem, funds: Any) -> np.ndarray:
+    plan = np.ascontiguousarray(funds.get() if hasattr(funds, "get") else funds)
+    if plan.shape != (problem.n_customers, problem.k):
+        raise InputError(
+            f"the plan has shape {plan.shape}; {problem.n_customers} customers with {problem.k} slots need "
+            f"({problem.n_customers}, {problem.k})."
+        )
+    if plan.dtype.kind not in "iu":
+        raise InputError(f"the plan holds {plan.dtype}, not fund indices.")
+    if plan.size and (int(plan.min()) < -1 or int(plan.max()) >= problem.n_funds):
+        raise InputError(f"the plan names funds outside 0..{problem.n_funds - 1} (-1 is an empty slot).")
+    return plan.astype(np.int32, copy=False)
+
+
+def _block_sum(problem: AllocationProblem, values: Callable[[int, int], np.ndarray]) -> float:
+    """Exact sum over customers of float64 values made block by block (rounded once a block, then once)."""
+    return math.fsum(math.fsum(values(lo, hi).tolist()) for lo, hi in problem.blocks())
