@@ -1,0 +1,223 @@
+"""`allocate`: one call for every allocator."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from ptofa_gpu.allocation.plan import AllocationPlan, decide_status
+from ptofa_gpu.allocation.problem import AllocationProblem
+from ptofa_gpu.device import resolve_device, to_device
+from ptofa_gpu.errors import InfeasibleError, InputError, NotAvailableError
+from ptofa_gpu.ops.score import TAILS
+
+METHODS = ("optimal", "heuristic", "manual", "topk", "reference")
+_OPTIONS: dict[str, set[str]] = {
+    "optimal": {"block_rows", "max_memory", "time_limit", "on_infeasible", "warm_start"},
+    "heuristic": {"time_limit", "on_infeasible", "tail", "repair"},
+    "manual": {"priority"},
+    "topk": set(),
+    "reference": {"time_limit", "on_infeasible", "solver", "integer"},
+}
+
+
+class Watch:
+    """Progress and the time limit of one solve."""
+
+    def __init__(self, total: int, progress: Any, time_limit: float | None):
+        self.started = time.perf_counter()
+        self.limit = math.inf if time_limit is None else float(time_limit)
+        if not self.limit >= 0:
+            raise InputError(f"time_limit is {time_limit!r}; it needs seconds, not negative.")
+        self.done, self.total, self.timed_out = 0, total, False
+        self._tell: Callable[[int, int], Any] | None = progress if callable(progress) else None
+        self._bar: Any = None
+        if progress is True:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=total, unit=" customers", unit_scale=True, desc="allocate", leave=False)
+
+    def advance(self, n: int) -> None:
+        """`n` more customers are served."""
+        self.done = min(self.total, self.done + n)
+        if self._bar is not None:
+            self._bar.update(n)
+        if self._tell is not None:
+            self._tell(self.done, self.total)
+
+    def expired(self) -> bool:
+        """Whether the time is up; remembered, so that the plan can say so."""
+        self.timed_out = self.timed_out or self.seconds > self.limit
+        return self.timed_out
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def allocate(
+    problem: AllocationProblem,
+    method: str = "optimal",
+    device: str = "auto",
+    seed: int = 0,
+    progress: Any = None,
+    **options: Any,
+) -> AllocationPlan:
+    """Decide who sees which fund.
+
+    Parameters
+    ----------
+    problem : AllocationProblem
+    method : {"optimal", "heuristic", "manual", "topk", "reference"}
+        ``heuristic`` is Algorithm 1 of PTOFA (arXiv 2503.03165); ``manual`` and ``topk`` are baselines that promise
+        nothing about the quotas' completeness (topk ignores them); ``reference`` solves the linear program with open
+        solvers, for small instances and as a judge; ``optimal`` is not part of this version.
+    device : {"auto", "cpu", "cuda"}
+        ``auto`` works where the revenue lives; see `ptofa_gpu.device.resolve_device`.
+    seed : int
+        Accepted by every method; the present ones are deterministic and do not draw from it.
+    progress : True or callable(done, total), optional
+        A progress bar, or a function told of the customers served.
+    **options
+        All but the baselines: ``time_limit`` in seconds, ``on_infeasible`` = "raise" | "relax" (serve as many exposures
+        as possible and report every shortfall).
+        heuristic: ``tail`` = "zero" | "drop" | "inf" (see `ptofa_gpu.ops.score.score_and_pick`), ``repair`` = True
+        completes the plan wherever the instance is feasible, False gives the paper's own result (and then never raises
+        for infeasibility: the plan's status says it).
+        manual: ``priority``, the funds' indices in the order in which they choose.
+        reference: ``solver`` = None or "ortools" (min-cost flow) or any installed cvxpy solver by name;
+        ``integer=True`` for the mixed-integer form.
+
+    Returns
+    -------
+    AllocationPlan
+
+    Raises
+    ------
+    InputError
+        An unknown method, option or value.
+    InfeasibleError
+        No plan meets the constraints; the message explains which funds and customers are in the way.
+    DeviceError
+        ``device="cuda"`` without a usable GPU.
+    NotAvailableError
+        ``method="optimal"``.
+
+    Examples
+    --------
+    >>> import numpy as np, ptofa_gpu as ptofa
+    >>> problem = ptofa.AllocationProblem(np.array([[3.0, 1.0], [2.0, 1.5]]), quota=[1, 1])
+    >>> plan = ptofa.allocate(problem, method="heuristic", device="cpu")
+    >>> plan.funds.ravel().tolist(), plan.objective
+    ([0, 1], 4.5)
+    """
+    _check_options(method, options)
+    if method == "optimal":
+        raise NotAvailableError(
+            "method='optimal' (the certified optimum by prices) is not part of this version. Use method='heuristic' "
+            "for large instances, or method='reference' for the exact optimum of up to some hundred thousand customers."
+        )
+    where = resolve_device(device, problem.revenue)
+    watch = Watch(problem.n_customers, progress, options.pop("time_limit", None))
+    try:
+        plan = _SOLVERS[method](problem, where, watch, options)
+    finally:
+        watch.close()
+    if watch.timed_out and plan.status != "optimal":
+        plan.status = "time_limit"
+    plan.seconds = watch.seconds
+    return plan
+
+
+def _check_options(method: str, options: dict[str, Any]) -> None:
+    if method not in METHODS:
+        raise InputError(f"method={method!r} is not known; choose one of {', '.join(METHODS)}.")
+    unknown = sorted(set(options) - _OPTIONS[method])
+    if unknown:
+        known = ", ".join(sorted(_OPTIONS[method])) or "none"
+        raise InputError(f"method={method!r} has no option {', '.join(unknown)}; its options: {known}.")
+    if options.get("on_infeasible", "raise") not in ("raise", "relax"):
+        raise InputError(f"on_infeasible={options['on_infeasible']!r} is not known; choose 'raise' or 'relax'.")
+    if options.get("tail", "zero") not in TAILS:
+        raise InputError(f"tail={options['tail']!r} is not known; choose one of {', '.join(TAILS)}.")
+
+
+def _require_feasible(problem: AllocationProblem, on_infeasible: str) -> None:
+    if on_infeasible == "raise":
+        feasibility = problem.feasibility()
+        if not feasibility.ok:
+            raise InfeasibleError(feasibility.explain())
+
+
+def _heuristic(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+    from ptofa_gpu.allocation.heuristic import heuristic
+    from ptofa_gpu.allocation.repair import complete
+
+    repair = bool(options.get("repair", True))
+    on_infeasible = options.get("on_infeasible", "raise")
+    if repair:
+        _require_feasible(problem, on_infeasible)
+    revenue = to_device(problem.revenue, device)
+    funds = heuristic(problem, revenue, options.get("tail", "zero"), watch)
+    if repair:
+        host = funds if isinstance(funds, np.ndarray) else funds.get()
+        funds = to_device(complete(problem, host, problem.host_revenue(), watch), device)
+    return _plan(problem, funds, "heuristic", device, relaxed=repair and on_infeasible == "relax")
+
+
+def _manual(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+    from ptofa_gpu.allocation.baselines import manual
+
+    funds = manual(problem, to_device(problem.revenue, device), options.get("priority"))
+    return _plan(problem, funds, "manual", device)
+
+
+def _topk(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+    from ptofa_gpu.allocation.baselines import topk
+
+    return _plan(problem, topk(problem, to_device(problem.revenue, device)), "topk", device)
+
+
+def _reference(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+    from ptofa_gpu.allocation.reference import solve_reference
+
+    on_infeasible = options.get("on_infeasible", "raise")
+    _require_feasible(problem, on_infeasible)
+    solution = solve_reference(
+        problem,
+        solver=options.get("solver"),
+        integer=bool(options.get("integer", False)),
+        time_limit=None if math.isinf(watch.limit) else watch.limit,
+        on_infeasible=on_infeasible,
+    )
+    plan = _plan(problem, solution.funds.astype(np.int16), "reference", "cpu", relaxed=on_infeasible == "relax")
+    plan.price, plan.bound = solution.price, solution.bound
+    if solution.status in ("optimal", "time_limit"):
+        plan.status = solution.status
+    return plan
+
+
+def _plan(problem: AllocationProblem, funds: Any, method: str, device: str, relaxed: bool = False) -> AllocationPlan:
+    plan = AllocationPlan(problem, funds, method, "feasible", device, relaxed=relaxed)
+    plan.status = decide_status(problem, plan.exposures)
+    return plan
+
+
+_SOLVERS: dict[str, Callable[[AllocationProblem, Any, Watch, dict[str, Any]], AllocationPlan]] = {
+    "heuristic": _heuristic,
+    "manual": _manual,
+    "topk": _topk,
+    "reference": _reference,
+}
+
+Method = Literal["optimal", "heuristic", "manual", "topk", "reference"]

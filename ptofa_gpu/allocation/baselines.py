@@ -1,0 +1,99 @@
+"""What plans are measured against: funds filled by hand in priority order, and best funds with quotas ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ptofa_gpu.allocation.problem import AllocationProblem
+from ptofa_gpu.device import array_namespace
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops.score import score_and_pick
+
+
+def topk(problem: AllocationProblem, revenue: Any) -> Any:
+    """Each customer's K best eligible funds, quotas ignored: what a recommender does. (U, K) int16."""
+    xp = array_namespace(revenue)
+    n_customers, n_funds = revenue.shape
+    picks = xp.empty((n_customers, problem.k), xp.int16)
+    score_and_pick(
+        revenue,
+        xp.asarray(problem.tolerance),
+        xp.asarray(problem.risk),
+        None if problem.mask is None else xp.asarray(problem.mask),
+        xp.zeros(n_customers, xp.uint8),
+        np.zeros(n_funds),
+        np.ones(n_funds, bool),
+        "zero",
+        xp.empty(n_customers, xp.uint64),
+        picks,
+    )
+    return picks
+
+
+def manual(problem: AllocationProblem, revenue: Any, priority: Any = None) -> Any:
+    """Funds one after another in order of priority, each taking its d_f eligible customers of highest expected revenue
+    that still have a slot: how an operations team fills quotas by hand.
+
+    Parameters
+    ----------
+    priority : sequence of F fund indices, optional
+        Who chooses first. By default funds of higher mean expected revenue over their eligible customers: what the
+        historical conversion rate stands for where only E is known.
+
+    Returns
+    -------
+    (U, K) int16 on the device of `revenue`.
+    """
+    xp = array_namespace(revenue)
+    n_customers = problem.n_customers
+    order = _priority(problem, revenue, priority)
+    chosen = xp.full((n_customers, problem.k), -1, xp.int16)
+    filled = xp.zeros(n_customers, xp.int64)
+    tolerance = xp.asarray(problem.tolerance)
+    mask = None if problem.mask is None else xp.asarray(problem.mask)
+    for f in order:
+        quota = int(problem.quota[f])
+        free = (filled < problem.k) & (tolerance >= int(problem.risk[f]))
+        if mask is not None:
+            free &= (mask[:, f >> 6] >> np.uint64(f & 63)) & np.uint64(1) != 0
+        rows = xp.flatnonzero(free)
+        if rows.size > quota:
+            rows = rows[_best(xp, revenue[rows, f], quota)]
+        chosen[rows, filled[rows]] = f
+        filled[rows] += 1
+    if problem.k > 1:
+        from ptofa_gpu.allocation.repair import order_slots
+
+        for lo, hi in problem.blocks():
+            chosen[lo:hi] = order_slots(chosen[lo:hi], revenue[lo:hi])
+    return chosen
+
+
+def _best(xp: Any, values: Any, n: int) -> Any:
+    """Positions of the n largest values, equal ones by lower position."""
+    if n == 0:
+        return xp.zeros(0, xp.int64)
+    edge = xp.partition(values, values.size - n)[values.size - n]
+    above = values > edge
+    tied = xp.flatnonzero(values == edge)[: n - int(above.sum())]
+    above[tied] = True
+    return xp.flatnonzero(above)
+
+
+def _priority(problem: AllocationProblem, revenue: Any, priority: Any) -> list[int]:
+    n = problem.n_funds
+    if priority is None:
+        from ptofa_gpu.ops.sums import column_sums
+
+        xp = array_namespace(revenue)
+        mask = None if problem.mask is None else xp.asarray(problem.mask)
+        shift = problem.fixed_point_shift
+        sums = column_sums(revenue, xp.asarray(problem.tolerance), xp.asarray(problem.risk), mask, shift)
+        mean = np.ldexp(sums.astype(np.float64), -shift) / np.maximum(problem.eligible_counts(), 1)
+        return [int(f) for f in np.argsort(-mean, kind="stable")]
+    order = [int(f) for f in priority]
+    if sorted(order) != list(range(n)):
+        raise InputError(f"priority must name each of the {n} funds (0..{n - 1}) once; it is {order[:20]}.")
+    return order

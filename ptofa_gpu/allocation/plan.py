@@ -1,0 +1,238 @@
+"""An allocation plan: who sees which fund, what it earns, how far from the best it can be, and the proof of both."""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ptofa_gpu.ops.sums import chosen_sum
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.problem import AllocationProblem
+
+Status = Literal["optimal", "feasible", "infeasible", "time_limit"]
+
+#: Plans whose certificate leaves less than this are called optimal.
+OPTIMAL_GAP = 1e-9
+
+
+@dataclass(repr=False)
+class AllocationPlan:
+    """The answer of an allocator.
+
+    Attributes
+    ----------
+    problem : AllocationProblem
+    funds : array (U, K) of int16
+        Fund index in each slot, best revenue first, -1 for an empty slot; on the device of the revenue.
+    method, device : str
+        Which allocator made it, and where.
+    status : str
+        ``optimal`` (proved), ``feasible`` (every constraint kept), ``infeasible`` (some quota or slot is not met) or
+        ``time_limit``.
+    seconds : float
+        Time the allocator took.
+    exposures : array (F,) of int64
+        How often each fund is shown.
+    objective : float
+        Expected revenue of all exposures, in currency.
+    unfilled : int
+        Empty slots.
+    price : array (F,) of float64, or None
+        Shadow price of each fund's quota, in currency per exposure: what the total gains for one exposure more of it
+        (and one fewer where slots are full of the cheapest); None where the method gives no certificate.
+    bound : float
+        No plan that keeps the constraints earns more than this; NaN where unknown.
+    gap : float
+        (bound - objective) / bound; NaN where the bound is unknown.
+    relaxed : bool
+        Made with ``on_infeasible="relax"``: as many exposures as possible instead of all.
+    """
+
+    problem: AllocationProblem
+    funds: Any
+    method: str
+    status: Status
+    device: str = "cpu"
+    seconds: float = 0.0
+    price: np.ndarray | None = None
+    bound: float = math.nan
+    relaxed: bool = False
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        n = self.problem.n_funds
+        host = self.host_funds()
+        self.exposures: np.ndarray = np.bincount(host[host >= 0].astype(np.int64), minlength=n).astype(np.int64)
+        shift = self.problem.fixed_point_shift
+        self.objective: float = math.ldexp(chosen_sum(self.problem.revenue, self.funds, shift), -shift)
+        self.unfilled: int = self.problem.slots - int(self.exposures.sum())
+
+    @property
+    def gap(self) -> float:
+        """(bound - objective) / |bound|."""
+        if math.isnan(self.bound):
+            return math.nan
+        return (self.bound - self.objective) / abs(self.bound) if self.bound else 0.0
+
+    @property
+    def shortfall(self) -> np.ndarray:
+        """(F,) int64: exposures bought and not delivered; none count where the quotas are only upper bounds."""
+        if self.problem.case == "over":
+            return np.zeros_like(self.problem.quota)
+        return np.maximum(self.problem.quota - self.exposures, 0)
+
+    @property
+    def excess(self) -> np.ndarray:
+        """(F,) int64: exposures beyond the quota."""
+        return np.maximum(self.exposures - self.problem.quota, 0)
+
+    def host_funds(self) -> np.ndarray:
+        """``funds`` as a NumPy array; a copy only when the plan lives on a GPU."""
+        return self.funds if isinstance(self.funds, np.ndarray) else self.funds.get()
+
+    def verify(self) -> AllocationPlan:
+        """Check the plan again from its data alone, sharing no code with the allocators.
+
+        Returns
+        -------
+        AllocationPlan
+            Itself, so that ``allocate(...).verify()`` reads well.
+
+        Raises
+        ------
+        AllocationError
+            Naming the first violation: a fund out of range or twice for a customer, a fund above a customer's
+            tolerance, a quota or slot not met, an objective or bound that does not follow from the plan.
+        """
+        from ptofa_gpu.allocation.verify import verify
+
+        verify(self)
+        return self
+
+    # -- tables --------------------------------------------------------------------------------------------------
+    def columns(self) -> dict[str, np.ndarray]:
+        """The filled slots as columns: customer, slot (from 1), fund, revenue; in the order of the customers."""
+        funds = self.host_funds()
+        row, slot = np.nonzero(funds >= 0)
+        fund = funds[row, slot].astype(np.int64)
+        revenue = self.problem.host_revenue()[row, fund]
+        ids, names = self.problem.customer_ids, self.problem.fund_ids
+        return {
+            "customer": row if ids is None else ids[row],
+            "slot": (slot + 1).astype(np.int16),
+            "fund": np.asarray(self.problem.names, dtype=object)[fund] if names is None else names[fund],
+            "revenue": revenue,
+        }
+
+    def to_frame(self, backend: str | None = None) -> Any:
+        """The filled slots as a data frame with the columns customer, slot, fund, revenue.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow", "cudf", "modin"}, optional
+            Which library makes it: by default the one `AllocationProblem.from_frames` was given, else pandas.
+        """
+        import narwhals as nw
+
+        from ptofa_gpu._lazy import require
+
+        name = backend or self.problem.frame_backend or "pandas"
+        require(name, f"to_frame(backend={name!r})")
+        columns = {c: v.tolist() if v.dtype == object else v for c, v in self.columns().items()}
+        return nw.from_dict(columns, backend=name).to_native()  # type: ignore[arg-type]
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_frame`'s columns as Parquet; the file is whole or absent, whatever happens meanwhile."""
+        from ptofa_gpu._files import atomic_path
+        from ptofa_gpu._lazy import require
+
+        pa = require("pyarrow", "to_parquet()")
+        pq = require("pyarrow.parquet", "to_parquet()")
+        columns = {c: v.tolist() if v.dtype == object else v for c, v in self.columns().items()}
+        facts = {
+            "method": self.method,
+            "status": self.status,
+            "objective": repr(self.objective),
+            "bound": repr(self.bound),
+        }
+        table = pa.table(columns).replace_schema_metadata({f"ptofa.{k}": v for k, v in facts.items()})
+        with atomic_path(path) as partial:
+            pq.write_table(table, partial)
+
+    def fund_table(self) -> dict[str, np.ndarray]:
+        """One row a fund: fund, risk, quota, exposures, revenue and, where known, price."""
+        funds, p = self.host_funds(), self.problem
+        earned = np.zeros(p.n_funds)
+        for lo, hi in p.blocks():
+            pick = funds[lo:hi]
+            row, slot = np.nonzero(pick >= 0)
+            value = np.asarray(p.revenue[lo:hi] if p.device == "cpu" else p.revenue[lo:hi].get())[row, pick[row, slot]]
+            earned += np.bincount(pick[row, slot].astype(np.int64), weights=value, minlength=p.n_funds)
+        table = {
+            "fund": np.asarray(p.names, dtype=object),
+            "risk": p.risk,
+            "quota": p.quota,
+            "exposures": self.exposures,
+            "revenue": earned,
+        }
+        return table if self.price is None else {**table, "price": self.price}
+
+    def summary(self) -> str:
+        """A few lines of text: what was decided, what it earns, how good it is, what is not met."""
+        p = self.problem
+        lines = [
+            f"{self.method} plan for {p.n_customers:,} customers x {p.n_funds} funds, k={p.k}: {self.status}",
+            f"  expected revenue {self.objective:,.2f}"
+            + ("" if math.isnan(self.bound) else f" of at most {self.bound:,.2f} (gap {self.gap:.2e})"),
+            f"  {int(self.exposures.sum()):,} exposures, {self.unfilled:,} of {p.slots:,} slots empty; "
+            f"{p._case_in_words()}",
+        ]
+        for what, amount in (("short of its quota", self.shortfall), ("over its quota", self.excess)):
+            worst = [f"{p.names[f]!r} by {amount[f]:,}" for f in np.argsort(-amount, kind="stable")[:5] if amount[f]]
+            if worst:
+                lines.append(f"  {int((amount > 0).sum())} fund(s) {what}: {', '.join(worst)}")
+        if self.note:
+            lines.append(f"  {self.note}")
+        lines.append(f"  {self.seconds:.3f} s on {self.device}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return (
+            f"AllocationPlan({self.method}, {self.status}, objective={self.objective:,.2f}, "
+            f"unfilled={self.unfilled:,}, gap={'unknown' if math.isnan(self.gap) else format(self.gap, '.1e')}, "
+            f"{self.seconds:.3f} s on {self.device})"
+        )
+
+    def _repr_html_(self) -> str:
+        table = self.fund_table()
+        money = {"revenue", "price"}
+        shown = min(self.problem.n_funds, 50)
+        head = "".join(f"<th scope='col'>{html.escape(c)}</th>" for c in table)
+        body = ""
+        for f in range(shown):
+            cells = [f"<th scope='row'>{html.escape(str(table['fund'][f]))}</th>"]
+            for c, v in list(table.items())[1:]:
+                cells.append(
+                    f"<td style='text-align:right'>{v[f]:,.2f}</td>" if c in money else f"<td>{int(v[f]):,}</td>"
+                )
+            body += f"<tr>{''.join(cells)}</tr>"
+        more = "" if shown == self.problem.n_funds else f"<p>... and {self.problem.n_funds - shown} more funds</p>"
+        words = html.escape(self.summary()).replace("\n", "<br>")
+        return (
+            f"<div class='ptofa-plan'><p>{words}</p><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>{more}</div>"
+        )
+
+
+def decide_status(problem: AllocationProblem, exposures: np.ndarray) -> Status:
+    """``feasible`` when every quota and slot that must be met is met, else ``infeasible``."""
+    if (exposures > problem.quota).any():
+        return "infeasible"
+    goal = min(int(problem.quota.sum()), problem.slots)
+    return "feasible" if int(exposures.sum()) == goal else "infeasible"

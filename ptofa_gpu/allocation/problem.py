@@ -1,0 +1,251 @@
+"""The allocation problem: expected revenue, quotas, slots and who may see what, checked once on the way in."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ptofa_gpu.allocation._checks import check_k, check_levels, check_names, check_quota, check_revenue, pack_eligible
+from ptofa_gpu.errors import InputError, PtofaError
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.feasibility import Feasibility
+
+#: Rows looked at in one go by host-side passes that need a temporary per row.
+BLOCK_ROWS = 1 << 18
+
+
+class AllocationProblem:
+    """Which customers see which fund: the data of one allocation, validated.
+
+    Maximise the expected revenue of all exposures so that every customer gets ``k`` different funds, every fund
+    exactly its quota of exposures, and nobody a fund above their risk tolerance (PTOFA, arXiv 2503.03165, Eq. 1).
+    When the quotas sum to less than ``k`` x customers, customers keep empty slots (revenue 0); when they sum to more,
+    quotas are upper bounds; :attr:`case` says which.
+
+    Parameters
+    ----------
+    revenue : array (U, F)
+        Expected revenue E of each (customer, fund) pair, in currency per exposure. NumPy, CuPy or a torch tensor;
+        it stays on the device where it is. Kept as float32, C-contiguous; copied only when it is not that already.
+    quota : array (F,)
+        Exposures d each fund has bought; whole, not negative.
+    k : int
+        Slots per customer, 1 <= k <= F.
+    tolerance, risk : array (U,) and array (F,), optional
+        Risk tolerance of customers and risk level of funds (-128..127, larger is bolder); both or neither. A fund may
+        be shown where ``tolerance >= risk``.
+    eligible : array (U, F) of bool or array (U,) of uint64, optional
+        Further limits: False (or a 0 bit at position f, for F <= 64) excludes the pair.
+    names : sequence of F strings, optional
+        Fund names for reports. Untrusted text: escaped wherever HTML is made.
+    customer_ids, fund_ids : arrays (U,) and (F,), optional
+        Identifiers that :meth:`AllocationPlan.to_frame` writes; by default row numbers and names.
+
+    Raises
+    ------
+    InputError
+        For NaN or infinite revenue, shapes that disagree, quotas that are negative or fractional, k out of range;
+        the message names the place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ptofa_gpu import AllocationProblem
+    >>> problem = AllocationProblem(np.array([[3.0, 1.0], [2.0, 2.0]]), quota=[1, 1])
+    >>> problem.n_customers, problem.n_funds, problem.case
+    (2, 2, 'exact')
+    """
+
+    def __init__(
+        self,
+        revenue: Any,
+        quota: Any,
+        k: int = 1,
+        tolerance: Any = None,
+        risk: Any = None,
+        eligible: Any = None,
+        names: Sequence[str] | None = None,
+        *,
+        customer_ids: Any = None,
+        fund_ids: Any = None,
+    ):
+        self.revenue, self.max_revenue = check_revenue(revenue)
+        n_customers, n_funds = self.revenue.shape
+        self.quota = check_quota(quota, n_funds, names)
+        self.k = check_k(k, n_funds)
+        self.names = check_names(names, n_funds)
+        self.tolerance, self.risk = check_levels(tolerance, risk, n_customers, n_funds)
+        #: (U, W) uint64, bit f % 64 of word f // 64 set where the pair is not excluded; None when nothing is.
+        self.mask = pack_eligible(eligible, n_customers, n_funds)
+        self.customer_ids = self._ids(customer_ids, n_customers, "customer_ids")
+        self.fund_ids = self._ids(fund_ids, n_funds, "fund_ids")
+        self.frame_backend: str | None = None  # which data-frame library from_frames was given
+
+    @staticmethod
+    def _ids(ids: Any, n: int, what: str) -> np.ndarray | None:
+        if ids is None:
+            return None
+        out = np.asarray(ids)
+        if out.shape != (n,):
+            raise InputError(f"{what} has shape {out.shape}; one identifier a row of the revenue needs ({n},).")
+        return out
+
+    @classmethod
+    def from_frames(
+        cls,
+        revenue: Any,
+        customers: Any,
+        funds: Any,
+        k: int = 1,
+        *,
+        eligible: Any = None,
+        missing: Literal["error", "exclude"] = "error",
+    ) -> AllocationProblem:
+        """Build a problem from data frames; ids carry through to the plan.
+
+        Parameters
+        ----------
+        revenue : data frame or array (U, F)
+            Either an array whose rows follow `customers` and whose columns follow `funds`; or a wide frame with the
+            column ``customer`` and one column a fund, named by its id; or a long frame with the columns ``customer``,
+            ``fund`` and ``revenue``. Any library narwhals knows: pandas, Polars, PyArrow, cuDF, Modin.
+        customers : data frame
+            ``customer`` (unique) and, where there are risk limits, ``tolerance``.
+        funds : data frame
+            ``fund`` (unique), ``quota`` and, where there are risk limits, ``risk``; optionally ``name``.
+        k : int
+            Slots per customer.
+        eligible : array, optional
+            As in :class:`AllocationProblem`.
+        missing : {"error", "exclude"}
+            What a pair that a long frame does not hold means: an error, or a pair that may not be shown.
+
+        Raises
+        ------
+        SchemaError
+            One error that lists everything wrong with the frames, with row counts.
+        """
+        from ptofa_gpu.allocation.frames import read_frames
+
+        parts = read_frames(revenue, customers, funds, eligible=eligible, missing=missing)
+        backend = parts.pop("backend")
+        problem = cls(k=k, **parts)
+        problem.frame_backend = backend
+        return problem
+
+    # -- sizes ---------------------------------------------------------------------------------------------------
+    @property
+    def n_customers(self) -> int:
+        """U."""
+        return int(self.revenue.shape[0])
+
+    @property
+    def n_funds(self) -> int:
+        """F."""
+        return int(self.revenue.shape[1])
+
+    @property
+    def slots(self) -> int:
+        """K x U, the slots there are in all."""
+        return self.k * self.n_customers
+
+    @property
+    def case(self) -> Literal["under", "exact", "over"]:
+        """How the quotas compare with the slots: ``under`` leaves slots empty, ``over`` makes quotas upper bounds."""
+        total = int(self.quota.sum())
+        return "exact" if total == self.slots else "under" if total < self.slots else "over"
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """Where the revenue lives."""
+        return "cpu" if isinstance(self.revenue, np.ndarray) else "cuda"
+
+    @cached_property
+    def fixed_point_shift(self) -> int:
+        """s, so that U rows of round(E x 2^s) sum in 62 bits: sums across customers are integer sums (exact, in any
+        order), which makes plans equal bit for bit on any device and any number of threads."""
+        if self.max_revenue == 0.0:
+            return 0
+        return 62 - int(np.frexp(self.max_revenue)[1]) - self.slots.bit_length()
+
+    # -- eligibility ---------------------------------------------------------------------------------------------
+    @property
+    def eligible(self) -> np.ndarray:
+        """(U, F) bool, every limit taken together. Made on each access: for large U use :meth:`eligible_rows`."""
+        return self.eligible_rows(0, self.n_customers)
+
+    def eligible_rows(self, lo: int, hi: int) -> np.ndarray:
+        """Eligibility of the customers lo..hi-1: (hi - lo, F) bool."""
+        out = self.tolerance[lo:hi, None] >= self.risk[None, :]
+        if self.mask is not None:
+            fund = np.arange(self.n_funds)
+            word = self.mask[lo:hi, fund >> 6]
+            out &= ((word >> (fund & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
+        return out
+
+    def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, int]]:
+        """(lo, hi) pairs that cover the customers in order."""
+        for lo in range(0, self.n_customers, rows):
+            yield lo, min(self.n_customers, lo + rows)
+
+    def host_revenue(self) -> np.ndarray:
+        """E as a NumPy array; a copy only when it lives on a GPU."""
+        return self.revenue if isinstance(self.revenue, np.ndarray) else self.revenue.get()
+
+    def feasibility(self) -> Feasibility:
+        """Whether some plan meets every constraint, exactly, and in words why not."""
+        from ptofa_gpu.allocation.feasibility import check_feasibility
+
+        return check_feasibility(self)
+
+    # -- faces ---------------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        return (
+            f"AllocationProblem({self.n_customers:,} customers x {self.n_funds} funds, k={self.k}, "
+            f"{int(self.quota.sum()):,} exposures bought for {self.slots:,} slots ({self.case}), on {self.device})"
+        )
+
+    def _repr_html_(self) -> str:
+        limited = np.asarray([int(n) for n in self.eligible_counts()])
+        rows = "".join(
+            f"<tr><th scope='row'>{html.escape(name)}</th><td>{int(r)}</td><td>{int(d):,}</td><td>{int(n):,}</td></tr>"
+            for name, r, d, n in zip(self.names[:50], self.risk, self.quota, limited)
+        )
+        more = f"<p>... and {self.n_funds - 50} more funds</p>" if self.n_funds > 50 else ""
+        return (
+            f"<div class='ptofa-problem'><p><b>Allocation problem</b>: {self.n_customers:,} customers &times; "
+            f"{self.n_funds} funds, {self.k} slot{'s' * (self.k > 1)} each; {html.escape(self._case_in_words())}</p>"
+            "<table><thead><tr><th>fund</th><th>risk</th><th>quota</th><th>eligible customers</th></tr></thead>"
+            f"<tbody>{rows}</tbody></table>{more}</div>"
+        )
+
+    def _case_in_words(self) -> str:
+        total, slots = int(self.quota.sum()), self.slots
+        if total == slots:
+            return f"the quotas fill all {slots:,} slots"
+        if total < slots:
+            return f"the quotas buy {total:,} of {slots:,} slots: {slots - total:,} stay empty"
+        return f"the quotas sum to {total:,} for {slots:,} slots: they are upper bounds"
+
+    def eligible_counts(self) -> np.ndarray:
+        """(F,) int64: how many customers may see each fund."""
+        counts = np.zeros(self.n_funds, np.int64)
+        try:
+            groups = self.groups
+        except PtofaError:  # pragma: no cover - too many patterns to group: count by blocks
+            for lo, hi in self.blocks():
+                counts += self.eligible_rows(lo, hi).sum(0)
+            return counts
+        return groups[1] @ groups[0].astype(np.int64)
+
+    @cached_property
+    def groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """Customers grouped by what they may see: patterns (G, F) bool and customers in each (G,) int64."""
+        from ptofa_gpu.allocation.feasibility import group_customers
+
+        return group_customers(self)

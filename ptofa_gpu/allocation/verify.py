@@ -1,0 +1,124 @@
+"""The independent recheck of a plan: plain NumPy over blocks of rows, sharing no code with the allocators."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptofa_gpu.errors import AllocationError
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.plan import AllocationPlan
+    from ptofa_gpu.allocation.problem import AllocationProblem
+
+#: Relative difference between the stated and the recounted objective that rounding explains.
+_REVENUE_TOLERANCE = 1e-9
+
+
+def verify(plan: AllocationPlan) -> None:
+    """Raise `AllocationError` naming the first violation of `plan`; see `AllocationPlan.verify`."""
+    problem = plan.problem
+    funds = np.asarray(plan.host_funds())
+    if funds.shape != (problem.n_customers, problem.k):
+        raise AllocationError(f"funds has shape {funds.shape}; it needs ({problem.n_customers}, {problem.k}).")
+    if funds.dtype.kind not in "iu":
+        raise AllocationError(f"funds has dtype {funds.dtype}; it needs fund indices.")
+    counts, total, magnitude = _check_rows(problem, funds)
+    if not np.array_equal(counts, plan.exposures):
+        f = int(np.flatnonzero(counts != plan.exposures)[0])
+        raise AllocationError(
+            f"exposures of fund {f} ({problem.names[f]!r}) is stated as {plan.exposures[f]:,}; the plan shows it "
+            f"{counts[f]:,} times."
+        )
+    if plan.unfilled != problem.slots - int(counts.sum()):
+        raise AllocationError(
+            f"unfilled is stated as {plan.unfilled:,}; {problem.slots - int(counts.sum()):,} are empty."
+        )
+    _check_quotas(plan, counts)
+    if not math.isclose(total, plan.objective, rel_tol=_REVENUE_TOLERANCE, abs_tol=_REVENUE_TOLERANCE * magnitude):
+        raise AllocationError(f"objective is stated as {plan.objective!r}; the plan's exposures earn {total!r}.")
+    _check_certificate(plan, funds, magnitude)
+
+
+def _check_rows(problem: AllocationProblem, funds: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Each customer's row on its own; gives exposures, revenue, and the sum of |revenue|."""
+    n_funds = problem.n_funds
+    counts = np.zeros(n_funds, np.int64)
+    parts: list[float] = []
+    sizes: list[float] = []
+    for lo, hi in problem.blocks():
+        block = funds[lo:hi].astype(np.int64)
+        outside = (block < -1) | (block >= n_funds)
+        if outside.any():
+            u, j = np.argwhere(outside)[0]
+            raise AllocationError(f"customer row {lo + u}, slot {j + 1}: fund index {block[u, j]} does not exist.")
+        ranked = np.sort(block, axis=1)
+        twice = (ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] >= 0)
+        if twice.any():
+            u, j = np.argwhere(twice)[0]
+            raise AllocationError(f"customer row {lo + u} sees fund {ranked[u, j + 1]} more than once.")
+        row, slot = np.nonzero(block >= 0)
+        fund = block[row, slot]
+        allowed = problem.eligible_rows(lo, hi)[row, fund]
+        if not allowed.all():
+            i = int(np.flatnonzero(~allowed)[0])
+            u, f = lo + int(row[i]), int(fund[i])
+            why = (
+                f"risk {problem.risk[f]} is above tolerance {problem.tolerance[u]}"
+                if problem.tolerance[u] < problem.risk[f]
+                else "the pair is excluded"
+            )
+            raise AllocationError(f"customer row {u} may not see fund {f} ({problem.names[f]!r}): {why}.")
+        counts += np.bincount(fund, minlength=n_funds)
+        block_revenue = problem.revenue[lo:hi]
+        if not isinstance(block_revenue, np.ndarray):
+            block_revenue = block_revenue.get()
+        earned = block_revenue[row, fund].astype(np.float64)
+        parts.append(math.fsum(earned))
+        sizes.append(float(np.abs(earned).sum()))
+    return counts, math.fsum(parts), math.fsum(sizes)
+
+
+def _check_quotas(plan: AllocationPlan, counts: np.ndarray) -> None:
+    problem = plan.problem
+    over = np.flatnonzero(counts > problem.quota)
+    if over.size:
+        f = int(over[0])
+        raise AllocationError(
+            f"fund {f} ({problem.names[f]!r}) is shown {counts[f]:,} times; its quota is {problem.quota[f]:,}."
+        )
+    total, goal = int(counts.sum()), min(int(problem.quota.sum()), problem.slots)
+    if total == goal:
+        return
+    if plan.relaxed:
+        best = problem.feasibility().delivered
+        if total != best:
+            raise AllocationError(f"the plan was relaxed and makes {total:,} exposures; {best:,} are possible.")
+        return
+    if problem.case == "over":
+        raise AllocationError(f"{goal - total:,} slots are empty although the quotas sum to more than the slots.")
+    f = int(np.flatnonzero(counts < problem.quota)[0])
+    raise AllocationError(
+        f"fund {f} ({problem.names[f]!r}) is shown {counts[f]:,} times; its quota is {problem.quota[f]:,} "
+        f"({goal - total:,} exposures of all funds are missing)."
+    )
+
+
+def _check_certificate(plan: AllocationPlan, funds: np.ndarray, magnitude: float) -> None:
+    slack = _REVENUE_TOLERANCE * max(magnitude, 1e-300)
+    if plan.bound < plan.objective - slack:
+        raise AllocationError(f"bound {plan.bound!r} is below the objective {plan.objective!r}.")
+    if plan.status != "optimal":
+        return
+    if math.isnan(plan.bound) or plan.price is None:
+        raise AllocationError("status is 'optimal' without a bound and prices that prove it.")
+    from ptofa_gpu.allocation.certificate import complementary_slackness, dual_bound
+
+    bound = dual_bound(plan.problem, plan.price)
+    if not math.isclose(bound, plan.bound, rel_tol=_REVENUE_TOLERANCE, abs_tol=slack):
+        raise AllocationError(f"bound is stated as {plan.bound!r}; the prices give {bound!r}.")
+    broken = complementary_slackness(plan.problem, funds, plan.price, 1e-6 * max(1.0, plan.problem.max_revenue))
+    if broken:
+        raise AllocationError(f"the prices do not prove the plan optimal: {broken[0]}")

@@ -1,0 +1,83 @@
+"""The fund graph of a plan: who could be moved from fund a to fund b, and what that would change."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from ptofa_gpu.ops._rows import mask_words, may_see
+
+
+@nb.njit(inline="always")
+def _has(chosen, u, f):
+    for j in range(chosen.shape[1]):  # noqa: SIM110 - compiled
+        if chosen[u, j] == f:
+            return True
+    return False
+
+
+@nb.njit(parallel=True, cache=True)
+def _count_arcs(tolerance, risk, mask, chosen, threads):
+    rows, k = chosen.shape
+    funds = risk.size
+    part = np.zeros((threads, funds + 1, funds), np.int64)
+    for t in nb.prange(threads):
+        for u in range(rows * t // threads, rows * (t + 1) // threads):
+            for j in range(k):
+                a = chosen[u, j] if chosen[u, j] >= 0 else funds
+                for b in range(funds):
+                    if may_see(tolerance, risk, mask, u, b) and not _has(chosen, u, b):
+                        part[t, a, b] += 1
+                if a == funds:
+                    break  # empty slots come last: count such a customer once
+    return part.sum(0)
+
+
+def count_arcs(tolerance: np.ndarray, risk: np.ndarray, mask: np.ndarray | None, chosen: np.ndarray) -> np.ndarray:
+    """How many customers could swap fund a for fund b; row F counts customers with an empty slot that could take b.
+
+    Parameters
+    ----------
+    tolerance, risk, mask
+        As in `score_and_pick`.
+    chosen : (U, K) int16
+        The allocation; empty slots (-1) last in each row.
+
+    Returns
+    -------
+    (F + 1, F) int64.
+    """
+    return _count_arcs(tolerance, risk, mask_words(mask), chosen, nb.get_num_threads())
+
+
+@nb.njit(cache=True)
+def _arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, rows_out, gain_out):
+    n = 0
+    k = chosen.shape[1]
+    for u in range(chosen.shape[0]):
+        if a < 0:
+            if chosen[u, k - 1] >= 0:
+                continue
+        elif not _has(chosen, u, a):
+            continue
+        if may_see(tolerance, risk, mask, u, b) and not _has(chosen, u, b):
+            rows_out[n] = u
+            gain_out[n] = np.float64(revenue[u, b]) - (np.float64(revenue[u, a]) if a >= 0 else 0.0)
+            n += 1
+    return n
+
+
+def arc_candidates(
+    revenue: np.ndarray,
+    tolerance: np.ndarray,
+    risk: np.ndarray,
+    mask: np.ndarray | None,
+    chosen: np.ndarray,
+    a: int,
+    b: int,
+    count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` customers who could swap a for b (a = -1: an empty slot for b), and their gain E_b - E_a."""
+    rows, gain = np.empty(count, np.int64), np.empty(count, np.float64)
+    n = _arc_candidates(revenue, tolerance, risk, mask_words(mask), chosen, a, b, rows, gain)
+    return rows[:n], gain[:n]

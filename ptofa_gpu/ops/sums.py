@@ -1,0 +1,83 @@
+"""Sums over customers, as integers: exact, in any order, so the same on every device (twin of kernels/sums.cu)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+
+from ptofa_gpu.device import array_namespace
+from ptofa_gpu.ops._rows import CHUNK, fixed, mask_words, may_see, n_chunks
+
+
+@nb.njit(parallel=True, cache=True)
+def _abs_max_bits(bits):
+    rows = bits.shape[0]
+    chunks = n_chunks(rows)
+    largest = np.zeros(chunks, np.uint32)
+    for c in nb.prange(chunks):
+        top = np.uint32(0)
+        for i in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
+            top = max(top, bits[i] & np.uint32(0x7FFFFFFF))
+        largest[c] = top
+    return largest.max()
+
+
+def abs_max(revenue: np.ndarray) -> float:
+    """max |E| of a contiguous float32 array; NaN or inf when there is one (their bits lie above all finite ones)."""
+    bits = _abs_max_bits(revenue.reshape(-1).view(np.uint32))
+    return float(np.uint32(bits).view(np.float32))
+
+
+@nb.njit(parallel=True, cache=True)
+def _column_sums(revenue, tolerance, risk, mask, scale):
+    rows, funds = revenue.shape
+    chunks = n_chunks(rows)
+    part = np.zeros((chunks, funds), np.int64)
+    for c in nb.prange(chunks):
+        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
+            for f in range(funds):
+                if may_see(tolerance, risk, mask, u, f):
+                    part[c, f] += fixed(revenue[u, f], scale)
+    return part.sum(0)
+
+
+def column_sums(revenue: Any, tolerance: Any, risk: Any, mask: Any, shift: int) -> np.ndarray:
+    """Sum of E over the eligible customers of each fund, in fixed point.
+
+    Parameters
+    ----------
+    revenue : (U, F) float32
+    tolerance, risk : (U,) and (F,) int8
+    mask : (U, W) uint64 or None
+    shift : int
+        The sums are of round(E x 2^shift).
+
+    Returns
+    -------
+    (F,) int64 NumPy array.
+    """
+    if isinstance(revenue, np.ndarray):
+        return _column_sums(revenue, tolerance, risk, mask_words(mask), 2.0**shift)
+    from ptofa_gpu.ops import _kernels
+
+    return _kernels.device_module().column_sums(revenue, tolerance, risk, mask, shift)
+
+
+def chosen_sum(revenue: Any, funds: Any, shift: int, block: int = 1 << 20) -> int:
+    """Sum of E over the allocated slots (funds >= 0) in fixed point, round(E x 2^shift); exact and order-free.
+
+    Parameters
+    ----------
+    revenue : (U, F) float32, NumPy or CuPy
+    funds : (U, K) int, -1 where a slot is empty; on the same device
+    """
+    xp = array_namespace(revenue)
+    total = 0
+    for lo in range(0, revenue.shape[0], block):
+        pick = funds[lo : lo + block]
+        value = xp.take_along_axis(revenue[lo : lo + block], xp.maximum(pick, 0).astype(xp.int64), axis=1)
+        units = xp.rint(value.astype(xp.float64) * 2.0**shift).astype(xp.int64)
+        total += int(xp.where(pick >= 0, units, 0).sum())
+    return total
