@@ -1,0 +1,305 @@
+"""Exposure data: a log, its customers and its funds, checked together."""
+
+from __future__ import annotations
+
+import html
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import narwhals as nw
+import numpy as np
+
+from ptofa_gpu._columns import eager
+from ptofa_gpu.datasets.log import LEVEL_RANGE, SPLITS, LogArrays, check_log
+from ptofa_gpu.datasets.truth import Truth
+from ptofa_gpu.errors import DegenerateModelError, SchemaError
+from ptofa_gpu.prediction.schema import Encoded, FeatureChoice, Schema
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.problem import AllocationProblem
+    from ptofa_gpu.prediction.data import ExposureModule
+
+_FUNDS_SHOWN = 12
+
+
+class ExposureData:
+    """What the main job starts from: who was shown which fund, and what came of it.
+
+    Make one with :meth:`from_frames`, or with a reader of this package.
+
+    Parameters
+    ----------
+    log, customers, funds : data frames
+        Any narwhals knows; see :func:`check_log` for their columns.
+    schema : Schema
+        Which columns are features.
+    name : str
+        What the data are called, for titles.
+    truth : Truth, optional
+        The true conversion and amounts of all pairs: known in synthetic worlds only.
+    tolerance_range : (int, int)
+        Smallest and largest sensible tolerance and risk level.
+    seed : int
+        Of the split, where the log has none.
+    note : str
+        A sentence on where the data come from, shown with them.
+
+    Attributes
+    ----------
+    log, customers, funds : native data frames
+        As given; lazy frames collected. Their order of rows is the order of the rows and columns of E.
+    """
+
+    def __init__(
+        self,
+        log: Any,
+        customers: Any,
+        funds: Any,
+        schema: Schema,
+        *,
+        name: str = "",
+        truth: Truth | None = None,
+        tolerance_range: tuple[int, int] = LEVEL_RANGE,
+        seed: int = 0,
+        note: str = "",
+    ):
+        self.log = eager(log, "log").to_native()
+        self.customers = eager(customers, "customers").to_native()
+        self.funds = eager(funds, "funds").to_native()
+        self.schema, self.name, self.truth, self.note = schema, name or schema.name, truth, note
+        self._tolerance_range, self._seed = tolerance_range, seed
+
+    @classmethod
+    def from_frames(
+        cls,
+        log: Any,
+        customers: Any,
+        funds: Any,
+        *,
+        schema: Schema | None = None,
+        customer_features: FeatureChoice = None,
+        fund_features: FeatureChoice = None,
+        currency: str = "",
+        name: str = "",
+        tolerance_range: tuple[int, int] = LEVEL_RANGE,
+        seed: int = 0,
+        note: str = "",
+    ) -> ExposureData:
+        """Take your own data; everything is checked here and now.
+
+        Parameters
+        ----------
+        log, customers, funds : data frames
+            Any narwhals knows; see :func:`check_log` for their columns.
+        schema : Schema, optional
+            By default read from the frames, see :meth:`Schema.infer`; then `customer_features`, `fund_features`,
+            `currency` and `name` say what to read.
+        tolerance_range, seed, note
+            As in :class:`ExposureData`.
+
+        Raises
+        ------
+        SchemaError
+            One error that lists everything wrong with the three frames.
+        DegenerateModelError
+            When nothing is wrong but nothing converted.
+        """
+        frames = eager(log, "log"), eager(customers, "customers"), eager(funds, "funds")
+        problems: list[str] = []
+        if schema is None:
+            try:
+                schema = Schema.infer(
+                    *frames[1:],
+                    customer_features=customer_features,
+                    fund_features=fund_features,
+                    currency=currency,
+                    name=name,
+                )
+            except SchemaError as e:
+                problems = e.problems
+        try:
+            arrays = check_log(*frames, schema, tolerance_range=tolerance_range, seed=seed)
+        except SchemaError as e:
+            known = set(e.problems)  # a missing key column is found twice
+            others = [p for p in problems if p not in known and "column 'fund' is missing" not in p]
+            raise SchemaError("The exposure data cannot be used:", e.problems + others) from e
+        except DegenerateModelError:
+            if not problems:
+                raise
+            raise SchemaError("The exposure data cannot be used:", problems) from None
+        if schema is None:
+            raise SchemaError("The exposure data cannot be used:", problems)
+        data = cls(*frames, schema, name=name, tolerance_range=tolerance_range, seed=seed, note=note)
+        data.__dict__["arrays"] = arrays  # checked already
+        return data
+
+    # -- what others compute with --------------------------------------------------------------------------------
+    @cached_property
+    def arrays(self) -> LogArrays:
+        """The log as arrays of row numbers and outcomes; checked on first use.
+
+        Raises
+        ------
+        SchemaError, DegenerateModelError
+            See :func:`check_log`.
+        """
+        return check_log(
+            self.log,
+            self.customers,
+            self.funds,
+            self.schema,
+            tolerance_range=self._tolerance_range,
+            seed=self._seed,
+        )
+
+    @cached_property
+    def encoded_customers(self) -> Encoded:
+        """Customers encoded by the schema."""
+        return self.schema.encode_customers(self.customers)
+
+    @cached_property
+    def encoded_funds(self) -> Encoded:
+        """Funds encoded by the schema."""
+        return self.schema.encode_funds(self.funds)
+
+    @property
+    def currency(self) -> str:
+        """Unit of amounts and of E."""
+        return self.schema.currency
+
+    @property
+    def propensity(self) -> np.ndarray | None:
+        """(N,) float32, the known probability with which the logged fund was shown; None where it is not known."""
+        return self.arrays.propensity
+
+    @property
+    def n_customers(self) -> int:
+        """U."""
+        return len(eager(self.customers, "customers"))
+
+    @property
+    def n_funds(self) -> int:
+        """F."""
+        return len(eager(self.funds, "funds"))
+
+    def module(self, batch_size: int = 512, device: str = "auto", seed: int = 0) -> ExposureModule:
+        """The log as a LightningDataModule whose rows live on `device` ("auto", "cpu" or "cuda")."""
+        from ptofa_gpu.prediction.data import ExposureModule
+
+        return ExposureModule(
+            self.arrays,
+            self.encoded_customers,
+            self.encoded_funds,
+            batch_size=batch_size,
+            device=device,
+            seed=seed,
+            schema=self.schema,
+        )
+
+    def problem(self, revenue: Any, k: int = 1) -> AllocationProblem:
+        """The allocation problem of these customers and funds.
+
+        Parameters
+        ----------
+        revenue : array (U, F)
+            Expected revenue, rows and columns in the order of ``customers`` and ``funds``.
+        k : int
+            Slots per customer.
+        """
+        from ptofa_gpu.allocation.problem import AllocationProblem
+
+        return AllocationProblem.from_frames(revenue, self.customers, self.funds, k=k)
+
+    # -- faces ---------------------------------------------------------------------------------------------------
+    def fund_table(self) -> list[dict[str, Any]]:
+        """One dict a fund, in order: name, risk, quota, exposures, conversions, amount (currency) of the log."""
+        funds = eager(self.funds, "funds")
+        a, n = self.arrays, len(funds)
+        shown = np.bincount(a.fund, minlength=n)
+        converted = np.bincount(a.fund, weights=a.converted, minlength=n)
+        amount = np.bincount(a.fund, weights=a.amount.astype(np.float64), minlength=n)
+        names = _values(funds, "name") or _values(funds, "fund") or []
+        risk, quota = _values(funds, "risk"), _values(funds, "quota")
+        return [
+            {
+                "name": str(names[f]),
+                "risk": None if risk is None else int(risk[f]),
+                "quota": None if quota is None else int(quota[f]),
+                "exposures": int(shown[f]),
+                "conversions": int(converted[f]),
+                "amount": float(amount[f]),
+            }
+            for f in range(n)
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """The data in numbers: rows, customers, funds, conversions and their share, amount, rows a split."""
+        a = self.arrays
+        return {
+            "name": self.name,
+            "rows": len(a),
+            "customers": self.n_customers,
+            "funds": self.n_funds,
+            "conversions": a.positives,
+            "conversion_rate": a.positives / len(a),
+            "amount": float(a.amount.sum(dtype=np.float64)),
+            "currency": self.currency,
+            "conversions_without_amount": a.zero_amount_conversions,
+            "split": {s: int((a.split == i).sum()) for i, s in enumerate(SPLITS)},
+            "truth_known": self.truth is not None,
+            "propensity_known": a.propensity is not None,
+        }
+
+    def __repr__(self) -> str:
+        if "arrays" not in self.__dict__:  # a repr does not start a check of millions of rows
+            rows = len(eager(self.log, "log"))
+            return f"ExposureData({self.name!r}: {rows:,} rows, {self.n_customers:,} customers, {self.n_funds} funds)"
+        s = self.summary()
+        lost = s["conversions_without_amount"]
+        return (
+            f"ExposureData({self.name!r}: {s['rows']:,} rows, {s['customers']:,} customers, {s['funds']} funds, "
+            f"{s['conversions']:,} conversions ({s['conversion_rate']:.2%}), "
+            f"{s['amount']:,.0f} {self.currency or 'in all'}"
+            + (f", {lost:,} conversion(s) without an amount" if lost else "")
+            + ")"
+        )
+
+    def _repr_html_(self) -> str:
+        s, table = self.summary(), self.fund_table()
+        unit = html.escape(self.currency)
+        facts = {
+            "exposures": f"{s['rows']:,}",
+            "customers": f"{s['customers']:,}",
+            "funds": f"{s['funds']:,}",
+            "conversions": f"{s['conversions']:,} ({s['conversion_rate']:.2%})",
+            "amount": f"{s['amount']:,.0f} {unit}",
+            "split": ", ".join(f"{name} {n:,}" for name, n in s["split"].items()),
+        }
+        if s["conversions_without_amount"]:
+            facts["conversions without an amount"] = f"{s['conversions_without_amount']:,}"
+        if s["truth_known"]:
+            facts["truth"] = "known for all pairs (synthetic)"
+        if s["propensity_known"]:
+            facts["propensity"] = "known"
+        head = "".join(f"<tr><th scope='row'>{k}</th><td>{v}</td></tr>" for k, v in facts.items())
+        body = "".join(
+            f"<tr><th scope='row'>{html.escape(f['name'])}</th><td>{_number(f['risk'])}</td>"
+            f"<td>{_number(f['quota'])}</td><td>{f['exposures']:,}</td><td>{f['conversions']:,}</td>"
+            f"<td>{f['amount']:,.0f}</td></tr>"
+            for f in table[:_FUNDS_SHOWN]
+        )
+        more = f"<p>... and {len(table) - _FUNDS_SHOWN} more funds</p>" if len(table) > _FUNDS_SHOWN else ""
+        note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
+        return (
+            f"<div class='ptofa-data'><p><b>Exposure data {html.escape(self.name)}</b></p>{note}<table>{head}</table>"
+            "<table><thead><tr><th>fund</th><th>risk</th><th>quota</th><th>exposures</th><th>conversions</th>"
+            f"<th>amount{f' ({unit})' if unit else ''}</th></tr></thead><tbody>{body}</tbody></table>{more}</div>"
+        )
+
+
+def _values(frame: nw.DataFrame[Any], column: str) -> list[Any] | None:
+    return frame[column].to_list() if column in frame.columns else None
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
