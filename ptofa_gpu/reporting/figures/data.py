@@ -1,0 +1,116 @@
+"""What the exposure log looks like: amounts, and which funds were shown to how many."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.reporting.chart import Chart
+from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, thousands, unit
+from ptofa_gpu.reporting.style import BLUE, GREY, INK, ORANGE, VERMILLION, label, short_number, styled
+
+
+@styled
+def amount_chart(amount: ArrayLike, *, currency: str = "", name: str = "amounts") -> Chart:
+    """Draw the invested amounts of the conversions on a log axis with the log-normal fitted to them (PTOFA, Fig. 2).
+
+    Parameters
+    ----------
+    amount : (N,) float
+        Amounts in currency; rows at 0 (no conversion) do not count.
+    """
+    values = np.asarray(amount, dtype=np.float64)
+    values = values[values > 0]
+    if values.size < 2:
+        raise InputError(f"a distribution of amounts needs at least 2 conversions, got {values.size}")
+    logs = np.log(values)
+    mu, sigma = logs.mean(), max(logs.std(), 1e-9)
+    bins = int(np.clip(np.sqrt(values.size), 10, 50))
+    edges = np.linspace(logs.min(), logs.max() + 1e-9, bins + 1)
+    figure, axes = canvas(6.4, 3.4)
+    counts, _ = np.histogram(logs, edges)
+    axes.stairs(counts, np.exp(edges), fill=True, color=BLUE, alpha=0.35)
+    grid = np.linspace(edges[0], edges[-1], 200)
+    density = np.exp(-0.5 * ((grid - mu) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+    fitted = density * values.size * (edges[1] - edges[0])
+    axes.plot(np.exp(grid), fitted, color=VERMILLION)
+    axes.set_xscale("log")
+    thousands(axes.xaxis)
+    axes.set(xlabel=f"amount of a conversion ({unit(currency)}, log scale)", ylabel="conversions")
+    axes.set_ylim(0, 1.12 * max(counts.max(), fitted.max()))
+    axes.set_title("Amounts are long-tailed: close to log-normal")
+    median, mean = float(np.median(values)), float(values.mean())
+    for value, words, side in ((median, "median", "right"), (mean, "mean", "left")):
+        axes.axvline(value, color=INK, linewidth=0.9, linestyle=":")
+        axes.annotate(
+            f" {words} {short_number(value)} ",
+            (value, 1.0),
+            xycoords=("data", "axes fraction"),
+            ha=side,
+            va="top",
+            fontsize=8.5,
+        )
+    axes.plot([], [], color=VERMILLION, label=f"log-normal, μ = {mu:.2f}, σ = {sigma:.2f}")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.93), fontsize=8.5)
+    alt = (
+        f"Histogram of {values.size:,} invested amounts on a log axis with a fitted log-normal curve; median "
+        f"{short_number(median)}, mean {short_number(mean)} {currency or 'currency units'}."
+    )
+    return Chart(figure, name, alt)
+
+
+@styled
+def exposure_bias_chart(
+    names: list[str], exposures: ArrayLike, conversions: ArrayLike, *, name: str = "exposure-bias"
+) -> Chart:
+    """Draw each fund's share of the logged exposures, and its conversion rate with a 95 % Wilson interval.
+
+    Parameters
+    ----------
+    names : list of str
+        Fund names (untrusted text).
+    exposures, conversions : (F,) int
+        Rows of the log by fund, and those that converted.
+    """
+    shown = np.asarray(exposures, dtype=np.float64)
+    hits = np.asarray(conversions, dtype=np.float64)
+    if not len(names) == shown.size == hits.size or shown.size == 0:
+        raise InputError(f"{len(names)} names, {shown.size} exposures and {hits.size} conversions must be one a fund")
+    order = np.argsort(-shown, kind="stable")
+    shown, hits, names = shown[order], hits[order], [names[i] for i in order]
+    low, high = _wilson(hits, shown)
+    rate = np.divide(hits, shown, out=np.zeros_like(hits), where=shown > 0)
+    y = np.arange(shown.size)
+    figure, (left, right) = canvas(7.6, 0.9 + 0.34 * shown.size + 0.7, columns=2, sharey=True)
+    share = shown / max(shown.sum(), 1)
+    left.barh(y, share * 100, color=BLUE, height=0.62)
+    left.axvline(100 / shown.size, color=GREY, linestyle="--", linewidth=1)
+    left.annotate(
+        " even share", (100 / shown.size, 0), xycoords=("data", "axes fraction"), fontsize=8, color=GREY, va="bottom"
+    )
+    left.set_yticks(y, [label(n) for n in names])
+    left.invert_yaxis()
+    left.set_xlabel("share of logged exposures (%)")
+    left.set_title("Who was shown")
+    error = np.vstack([rate - low, high - rate]) * 100
+    right.errorbar(rate * 100, y, xerr=error, fmt="o", color=ORANGE, ecolor=GREY, elinewidth=1.4, markersize=5)
+    right.set_xlim(left=0)
+    right.set_xlabel("conversions per 100 exposures (95 % interval)")
+    right.set_title("Who was bought")
+    for axes in (left, right):
+        bars_only(axes)
+    alt = (
+        f"Left: share of logged exposures by fund, from {share[0]:.0%} ({names[0]}) to {share[-1]:.0%} ({names[-1]}). "
+        f"Right: conversion rates with intervals, from {rate.min():.2%} to {rate.max():.2%}."
+    )
+    return Chart(figure, name, alt)
+
+
+def _wilson(hits: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of a proportion: sound for rates near 0, where the normal one is not."""
+    size = np.maximum(n, 1)
+    p = hits / size
+    middle = (p + z * z / (2 * size)) / (1 + z * z / size)
+    half = z / (1 + z * z / size) * np.sqrt(p * (1 - p) / size + z * z / (4 * size * size))
+    return np.minimum(middle - half, p).clip(0), np.maximum(middle + half, p)

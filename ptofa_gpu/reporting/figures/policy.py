@@ -1,0 +1,52 @@
+"""What plans would have earned on randomised data, with the intervals that decide whether they differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptofa_gpu.reporting.chart import Chart
+from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, unit
+from ptofa_gpu.reporting.style import BLUE, GREY, label, short_number, styled
+
+if TYPE_CHECKING:
+    from ptofa_gpu.evaluation.offpolicy import PolicyTable
+
+
+@styled
+def policy_chart(table: PolicyTable, *, currency: str = "", name: str = "policy-values") -> Chart:
+    """Draw each policy's value with its interval, and its paired difference from the baseline."""
+    policies = table.policies
+    two = table.baseline is not None and len(policies) > 1
+    figure, axes = canvas(7.8 if two else 5.6, 1.1 + 0.42 * len(policies) + 0.5, columns=2 if two else 1, sharey=True)
+    left = axes[0] if two else axes
+    y = np.arange(len(policies))
+    _intervals(left, y, [(p.value, p.low, p.high) for p in policies], [BLUE] * len(policies))
+    left.set_yticks(y, [label(p.name) for p in policies])
+    left.invert_yaxis()
+    left.set_xlabel(f"value a customer ({unit(currency)})")
+    left.set_title("Off-policy value")
+    level = policies[0].level
+    told = [f"{p.name} {short_number(p.value)} ({short_number(p.low)} to {short_number(p.high)})" for p in policies]
+    if two:
+        rest = [(i, p) for i, p in enumerate(policies) if p.name != table.baseline]
+        colours = [GREY if p.lift_low <= 0 <= p.lift_high else BLUE for _, p in rest]
+        places = np.array([i for i, _ in rest])
+        _intervals(axes[1], places, [(p.lift, p.lift_low, p.lift_high) for _, p in rest], colours)
+        axes[1].axvline(0, color=GREY, linewidth=1, linestyle="--")
+        axes[1].set_xlabel(f"difference ({unit(currency)}); grey: cannot be told from 0")
+        axes[1].set_title(f"Against “{label(table.baseline)}”")
+    figure.supxlabel(f"bars: {level:.0%} bootstrap intervals", fontsize=8, color=GREY, x=0.99, ha="right")
+    return Chart(figure, name, f"Off-policy values with {level:.0%} intervals: " + "; ".join(told) + ".")
+
+
+def _intervals(axes, y, values, colours) -> None:  # type: ignore[no-untyped-def]
+    for place, (value, low, high), colour in zip(y, values, colours):
+        axes.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+        axes.plot([value], [place], "o", color=colour, markersize=6)
+        axes.annotate(
+            short_number(value), (value, place), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8.5
+        )
+    axes.margins(x=0.08, y=0.22)
+    bars_only(axes)

@@ -1,0 +1,126 @@
+"""How training went, and whether predicted revenue means what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.reporting.chart import Chart
+from ptofa_gpu.reporting.figures._canvas import canvas, thousands, unit
+from ptofa_gpu.reporting.style import BLUE, GREY, ORANGE, VERMILLION, short_number, styled
+
+if TYPE_CHECKING:
+    from ptofa_gpu.evaluation.calibration import Calibration
+
+
+@styled
+def training_chart(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    metric: tuple[str, Sequence[float], Sequence[float]] | None = None,
+    name: str = "training",
+) -> Chart:
+    """Draw loss by epoch, and beside it one validation metric.
+
+    Parameters
+    ----------
+    curves : mapping of str to (epochs, values)
+        Loss curves by name, e.g. ``"training"`` and ``"validation"``. Rows that are not numbers are left out.
+    metric : (name, epochs, values), optional
+        A second panel, e.g. the validation AUC.
+    """
+    if not curves:
+        raise InputError("no curve to draw: give at least one loss curve")
+    figure, axes = canvas(7.6 if metric else 5.0, 3.1, columns=2 if metric else 1)
+    left = axes[0] if metric else axes
+    colours = (GREY, BLUE, ORANGE, VERMILLION)
+    told = []
+    for i, (title, (epochs, values)) in enumerate(curves.items()):
+        x, y = _finite(epochs, values)
+        if x.size == 0:
+            raise InputError(f"curve {title!r} has no finite value")
+        left.plot(x, y, color=colours[i % 4], marker="o", markersize=3.5, label=title)
+        told.append(f"{title} loss from {y[0]:.4g} to {y[-1]:.4g}")
+    left.legend(fontsize=8.5)
+    left.set(xlabel="epoch", ylabel="loss (nats per exposure)")
+    left.set_title("Training")
+    _whole_epochs(left)
+    if metric:
+        words, epochs, values = metric
+        x, y = _finite(epochs, values)
+        if x.size:
+            axes[1].plot(x, y, color=BLUE, marker="o", markersize=3.5)
+            best = int(np.argmax(y))
+            axes[1].annotate(
+                f"best {y[best]:.3f}",
+                (x[best], y[best]),
+                xytext=(0, 7),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8.5,
+            )
+            axes[1].margins(y=0.25)
+            told.append(f"best {words} {y[best]:.3f} at epoch {x[best]:g}")
+        axes[1].set(xlabel="epoch", ylabel=words)
+        axes[1].set_title(words[:1].upper() + words[1:])
+        _whole_epochs(axes[1])
+    return Chart(figure, name, "Training curves: " + "; ".join(told) + ".")
+
+
+def _whole_epochs(axes) -> None:  # type: ignore[no-untyped-def]
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def _finite(x: Sequence[float], y: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    keep = np.isfinite(a) & np.isfinite(b)
+    return a[keep], b[keep]
+
+
+@styled
+def calibration_chart(
+    calibration: Calibration, *, currency: str = "", what: str = "revenue per exposure", name: str = "calibration"
+) -> Chart:
+    """Draw mean outcome against mean prediction by bin on log axes, with intervals and the diagonal of being right.
+
+    A bin in which nothing was earned has no place on a log axis: it is an arrow at the foot of the figure.
+    """
+    c = calibration
+    figure, (left, right) = canvas(7.6, 3.5, columns=2)
+    money = unit(currency)
+    seen = np.concatenate([c.predicted, c.actual, c.high])
+    seen = seen[seen > 0]
+    foot, top = (seen.min() / 2, seen.max() * 1.6) if seen.size else (0.1, 1.0)
+    left.plot([foot, top], [foot, top], color=GREY, linestyle="--", linewidth=1)
+    left.annotate("perfect ", (top, top), ha="right", va="top", fontsize=8, color=GREY)
+    earned = c.actual > 0
+    x = np.maximum(c.predicted, foot)
+    error = np.vstack([c.actual - np.maximum(c.low, foot), c.high - c.actual]).clip(0)[:, earned]
+    left.errorbar(x[earned], c.actual[earned], yerr=error, fmt="o", color=BLUE, elinewidth=1.2, markersize=5)
+    left.plot(x[~earned], np.full(int((~earned).sum()), foot * 1.12), "v", color=BLUE, markersize=6)
+    left.set(xscale="log", yscale="log", xlim=(foot, top), ylim=(foot, top))
+    left.set(xlabel=f"predicted ({money}, log scale)", ylabel=f"actual ({money}, log scale)")
+    left.set_title(f"{what[0].upper()}{what[1:]}")
+    for axis in (left.xaxis, left.yaxis):
+        thousands(axis)
+    bins = np.arange(1, c.count.size + 1)
+    share = np.divide(c.actual * c.count, max((c.actual * c.count).sum(), 1e-300)) * 100
+    right.bar(bins, share, color=ORANGE, width=0.7)
+    right.axhline(100 / bins.size, color=GREY, linestyle="--", linewidth=1)
+    right.annotate("no information", (0.6, 100 / bins.size), va="bottom", fontsize=8, color=GREY)
+    right.set_xticks(bins)
+    right.grid(False, axis="x")
+    right.set(xlabel="tenth of predictions (1 = lowest)" if bins.size == 10 else "bin of predictions (1 = lowest)")
+    right.set_ylabel("share of actual revenue (%)")
+    right.set_title("Where the money was")
+    alt = (
+        f"Left: mean actual against mean predicted {what} in {bins.size} bins with {c.level:.0%} intervals; {c.covered} "
+        f"of {bins.size} predictions lie inside; total predicted over actual {short_number(c.ratio)}. Right: the highest "
+        f"bin holds {c.top_share:.0%} of actual revenue."
+    )
+    return Chart(figure, name, alt)
