@@ -309,6 +309,7 @@ def _report(problems: list[str], rows: np.ndarray, frame: Eager, what: str, clai
     if rows.size == 0:
         return
     row = int(rows[0])
-    values = ", ".join(f"{c} {frame[c].item(row)!r}" for c in show if c in frame.columns)
+    shown = [(c, frame[c].item(row)) for c in show if c in frame.columns]
+    values = ", ".join(f"{c} {v.item() if isinstance(v, np.generic) else v!r}" for c, v in shown)
     first = f"row {row}" + (f" ({values})" if values else "")
     problems.append(f"{what}: {claim}: {rows.size:,} of {len(frame):,} rows, the first is {first}")

@@ -86,11 +86,14 @@ def _infer_feature(frame: Eager, name: str, kind: Kind | None, max_categories: i
     x = x[~np.isnan(x)]
     if x.size == 0:
         raise ColumnError("holds no value at all; leave it out")
+    largest = float(np.abs(x).max())
+    if largest > 1e100:
+        raise ColumnError(f"holds values up to {largest:g}, too large to standardise; rescale it or leave it out")
     log1p = bool(x.min() >= 0 and _skewness(x) > LOG_SKEWNESS)
     x = transformed(x, log1p)
     mean, std = float(x.mean()), float(x.std())
     # a constant column's spread is rounding noise: dividing by it would make features of noise
-    constant = std <= 1e-9 * max(1.0, abs(mean)) if x.size else True
+    constant = std <= 1e-9 * max(1.0, abs(mean))
     return Feature(name, "numeric", mean=mean, std=1.0 if constant else std, log1p=log1p)
 
 
