@@ -1,0 +1,80 @@
+"""What README says is true: its Python runs, its commands and files exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SHELL = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.partition("#")[0].strip()
+]
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
+def test_python_blocks_run(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"__name__": "readme"}
+    exec(compile(block, "README.md", "exec"), names)
+    plan = names["plan"]
+    assert plan.status == "feasible"
+    assert plan.unfilled == 0
+    if (tmp_path / "plan.parquet").exists():
+        assert pq.read_table(tmp_path / "plan.parquet").column_names == ["customer", "slot", "fund", "revenue"]
+
+
+def test_there_are_two_blocks_and_the_first_is_ten_lines() -> None:
+    assert len(PYTHON) == 2
+    statements = compile(PYTHON[0], "README.md", "exec", flags=0x400).body  # 0x400: ast.PyCF_ONLY_AST
+    assert len(statements) <= 10
+
+
+def test_make_targets_exist() -> None:
+    targets = [line.split()[1] for line in SHELL if line.startswith("make ")]
+    assert {"report", "test"} <= set(targets)
+    for target in targets:
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_ptofa_commands_and_options_exist() -> None:
+    lines = [shlex.split(line) for line in SHELL if line.startswith("ptofa ")]
+    assert lines
+    for line in lines:
+        command = [sys.executable, "-m", "ptofa_gpu.cli", line[1], "--help"]
+        out = subprocess.run(command, capture_output=True, text=True, check=True, env=_wide()).stdout
+        for option in (word for word in line if word.startswith("--")):
+            assert option in out, option
+
+
+def _wide() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
+
+
+def test_files_it_names_exist() -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README) + re.findall(r'src="(?!https?://)([^"]+)"', README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_methods_said_to_be_missing_are_missing() -> None:
+    import numpy as np
+
+    import ptofa_gpu as ptofa
+
+    problem = ptofa.AllocationProblem(np.ones((2, 2), np.float32), quota=[1, 1])
+    with pytest.raises(ptofa.errors.NotAvailableError):
+        ptofa.allocate(problem, method="optimal")
