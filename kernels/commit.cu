@@ -10,8 +10,8 @@ __device__ __forceinline__ bool before_cut(const Cut* cut, u64 key, i64 u) {
 // counts[f], sums[f] of the rows that are about to be committed; a thread meets one fund only (see sums.cu).
 extern "C" __global__ void __launch_bounds__(256)
     committed_sums(const float* revenue, const signed char* tolerance, const signed char* risk, const u64* mask,
-                   int words, const u64* key, const short* picks, const unsigned char* done, i64 rows, int funds,
-                   int k, double scale, const Cut* cut, u64* counts, u64* sums) {
+                   int words, const u64* key, const short* picks, const unsigned char* done, i64 rows, int funds, int k,
+                   double scale, const Cut* cut, u64* counts, u64* sums) {
   const i64 stride = (i64)gridDim.x * blockDim.x / funds;
   const i64 me = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (me >= stride * funds) return;
@@ -28,8 +28,8 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // Writes the allocation of the same rows and marks them; served counts them.
 extern "C" __global__ void __launch_bounds__(256)
-    commit_rows(const u64* key, const short* picks, unsigned char* done, i64 rows, int k, const Cut* cut,
-                short* chosen, u64* served) {
+    commit_rows(const u64* key, const short* picks, unsigned char* done, i64 rows, int k, const Cut* cut, short* chosen,
+                u64* served) {
   __shared__ unsigned s_served;
   if (threadIdx.x == 0) s_served = 0u;
   __syncthreads();

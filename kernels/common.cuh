@@ -2,7 +2,7 @@
 // Plain CUDA C++ without headers: NVRTC compiles it as it is.
 #pragma once
 
-typedef long long i64;            // every index that can reach U x F
+typedef long long i64;  // every index that can reach U x F
 typedef unsigned long long u64;
 
 // May customer u see fund f?  mask == nullptr: no pair is excluded.

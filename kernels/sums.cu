@@ -4,8 +4,8 @@
 // sums[f] += sum over eligible u of round(E[u,f] x scale).  Neighbouring threads read neighbouring elements; the stride
 // is a multiple of F, so that a thread meets one fund only.
 extern "C" __global__ void __launch_bounds__(256)
-    column_sums(const float* revenue, const signed char* tolerance, const signed char* risk, const u64* mask,
-                int words, i64 rows, int funds, double scale, u64* sums) {
+    column_sums(const float* revenue, const signed char* tolerance, const signed char* risk, const u64* mask, int words,
+                i64 rows, int funds, double scale, u64* sums) {
   const i64 threads = (i64)gridDim.x * blockDim.x;
   const i64 stride = threads / funds;  // rows a sweep
   const i64 me = (i64)blockIdx.x * blockDim.x + threadIdx.x;
