@@ -174,7 +174,7 @@ def _explain(problem: AllocationProblem, short: int, flow: GroupFlow) -> str:
             "Raise those quotas, widen who may see the other funds, lower k, or call allocate(..., "
             "on_infeasible='relax')."
         )
-    return " ".join(lines)
+    return " ".join(line[0].upper() + line[1:] for line in lines)
 
 
 def _tight_funds(problem: AllocationProblem, flow: GroupFlow, short: int) -> tuple[np.ndarray, int]:

@@ -91,8 +91,9 @@ def find_cut(key: Any, picks: Any, done: Any, open_quota: np.ndarray) -> Any:
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().find_cut(key, picks, done, open_quota)
-    funds = open_quota.size
-    bits = 16 if funds <= 16 else 11 if funds <= 256 else 8
+    rows, funds = key.size, open_quota.size
+    # wide digits need few passes, narrow ones small tables; the answer is the same
+    bits = min(16 if funds <= 16 else 11 if funds <= 256 else 8, max(8, rows.bit_length() - 4))
     base = np.zeros(funds, np.int64)
     prefix, above = np.uint64(0), 64
     while above > 0:

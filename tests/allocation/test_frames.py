@@ -1,0 +1,117 @@
+"""Frames in, frames out: ids carry through, in any library; what is wrong is listed in one error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ptofa_gpu as ptofa
+from ptofa_gpu.errors import SchemaError
+
+RNG = np.random.default_rng(5)
+E = RNG.random((6, 3)).astype(np.float32)
+PEOPLE = pd.DataFrame({"customer": [f"u{i}" for i in range(6)], "tolerance": [1, 2, 3, 1, 2, 3]})
+FUNDS = pd.DataFrame({"fund": ["a", "b", "c"], "risk": [1, 1, 2], "quota": [2, 2, 2], "name": ["A!", "B!", "C!"]})
+
+
+def wide(order=range(6)):
+    frame = pd.DataFrame(E, columns=["a", "b", "c"])
+    frame.insert(0, "customer", PEOPLE["customer"])
+    return frame.iloc[list(order)].reset_index(drop=True)
+
+
+def long():
+    return wide([3, 1, 2, 0, 5, 4]).melt("customer", var_name="fund", value_name="revenue")
+
+
+def native(frame, library):
+    if library == "pandas":
+        return frame
+    if library == "polars":
+        return pytest.importorskip("polars").from_pandas(frame)
+    if library == "cudf":
+        return pytest.importorskip("cudf").from_pandas(frame)
+    return pytest.importorskip("pyarrow").Table.from_pandas(frame, preserve_index=False)
+
+
+@pytest.mark.parametrize("form", ["array", "wide", "long"])
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", pytest.param("cudf", marks=pytest.mark.gpu)])
+def test_ids_carry_through(library, form):
+    import narwhals as nw
+
+    revenue = E if form == "array" else native(wide([3, 1, 2, 0, 5, 4]) if form == "wide" else long(), library)
+    problem = ptofa.AllocationProblem.from_frames(revenue, native(PEOPLE, library), native(FUNDS, library))
+    np.testing.assert_array_equal(problem.host_revenue(), E)
+    assert problem.names == ["A!", "B!", "C!"]
+    assert problem.quota.tolist() == [2, 2, 2]
+    plan = ptofa.allocate(problem, "heuristic").verify()
+    frame = plan.to_frame()
+    assert type(frame).__module__.partition(".")[0] == library
+    out = nw.from_native(frame, eager_only=True)
+    expected = {(f"u{u}", "abc"[f]) for u, f in enumerate(plan.host_funds()[:, 0])}
+    assert set(zip(out["customer"].to_list(), out["fund"].to_list())) == expected
+
+
+def test_numbers_as_ids():
+    people = pd.DataFrame({"customer": [30, 10, 20]})
+    funds = pd.DataFrame({"fund": [7, 5], "quota": [2, 1]})
+    frame = pd.DataFrame({"customer": [10, 20, 30], "7": [1.0, 2.0, 3.0], "5": [4.0, 5.0, 6.0]})
+    problem = ptofa.AllocationProblem.from_frames(frame, people, funds)
+    np.testing.assert_array_equal(problem.revenue, [[3, 6], [1, 4], [2, 5]])
+    out = ptofa.allocate(problem, "topk").to_frame()
+    assert out["customer"].tolist() == [30, 10, 20]
+    assert out["fund"].tolist() == [5, 5, 5]
+
+
+def test_missing_pairs_may_be_excluded():
+    frame = long().iloc[:-3]
+    with pytest.raises(SchemaError, match=r"3 of 18 .* pairs are missing"):
+        ptofa.AllocationProblem.from_frames(frame, PEOPLE, FUNDS)
+    problem = ptofa.AllocationProblem.from_frames(frame, PEOPLE, FUNDS, missing="exclude")
+    tolerated = PEOPLE["tolerance"].to_numpy()[:, None] >= FUNDS["risk"].to_numpy()
+    assert (tolerated & ~problem.eligible).sum() == 3 - (~tolerated)[[0, 5, 4], 2].sum()
+
+
+def test_everything_wrong_is_in_one_error():
+    people = PEOPLE.copy()
+    people.loc[1, "customer"] = "u0"
+    people["tolerance"] = people["tolerance"].astype(str)
+    funds = FUNDS.copy()
+    funds["quota"] = funds["quota"].astype(float)
+    funds.loc[2, "quota"] = np.nan
+    frame = long()
+    frame.loc[0, "fund"] = "zzz"
+    with pytest.raises(SchemaError) as caught:
+        ptofa.AllocationProblem.from_frames(frame, people, funds)
+    text = str(caught.value)
+    for words in (
+        "customers.customer: 1 row(s) repeat an id; the first is 'u0'",
+        "customers.tolerance has type",
+        "funds.quota: 1 row(s) are empty",
+        "revenue.fund: 1 row(s) name a fund",
+        "revenue.customer: 3 row(s) name a customer",
+    ):
+        assert words in text
+    assert len(caught.value.problems) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"customers": PEOPLE.drop(columns="customer")}, "customers lacks the column"),
+        ({"customers": PEOPLE.drop(columns="tolerance")}, "funds.risk is there without customers.tolerance"),
+        ({"customers": PEOPLE.iloc[:0]}, "customers has no rows"),
+        ({"customers": [1, 2]}, "customers is a list, not a data frame"),
+        ({"funds": FUNDS.drop(columns="quota")}, "funds lacks the column"),
+        ({"revenue": E[:5]}, r"shape \(5, 3\); customers has 6 rows"),
+        ({"revenue": wide().drop(columns="b")}, "lacks a column for 1 fund"),
+        ({"revenue": wide().iloc[:5]}, "5 rows for 6 customers"),
+        ({"revenue": wide().drop(columns="customer")}, "lacks the column customer"),
+        ({"revenue": pd.concat([long(), long().iloc[:2]])}, "2 row"),
+    ],
+)
+def test_bad_frames(change, words):
+    arguments = {"revenue": wide(), "customers": PEOPLE, "funds": FUNDS, **change}
+    with pytest.raises(SchemaError, match=words):
+        ptofa.AllocationProblem.from_frames(**arguments)

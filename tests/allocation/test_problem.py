@@ -1,0 +1,120 @@
+"""What an allocation problem refuses, and what it makes of what it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import ptofa_gpu as ptofa
+from ptofa_gpu.errors import InputError, PtofaError
+from tests.allocation.strategies import eligible_of, instances
+
+E = np.ones((4, 3), np.float32)
+
+
+def bad(where, value):
+    out = E.copy()
+    out[where] = value
+    return out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"revenue": bad((2, 1), np.nan)}, "row 2, fund column 1"),
+        ({"revenue": bad((3, 0), np.inf)}, "row 3, fund column 0"),
+        ({"revenue": np.full((4, 3), 1e300)}, "beyond float32"),
+        ({"revenue": E[0]}, "1 dimension"),
+        ({"revenue": np.zeros((0, 3))}, "at least one customer"),
+        ({"revenue": np.full((4, 3), "a")}, "real numbers"),
+        ({"revenue": E.astype(complex)}, "real numbers"),
+        ({"revenue": np.zeros((1, 20_000))}, "at most 16,384"),
+        ({"quota": [1, 1]}, r"shape \(2,\)"),
+        ({"quota": [1, -1, 2], "names": ["a", "b", "c"]}, "fund 'b' is -1"),
+        ({"quota": [1, 1.5, 2]}, "whole numbers"),
+        ({"quota": [1, np.nan, 2]}, "whole numbers"),
+        ({"quota": ["1", "2", "3"]}, "whole numbers"),
+        ({"quota": [2**62, 2**62, 1]}, "more than any number"),
+        ({"k": 0}, "between 1 and 3"),
+        ({"k": 4}, "between 1 and 3"),
+        ({"k": 1.5}, "whole number"),
+        ({"tolerance": [1, 1, 1, 1]}, "without risk"),
+        ({"risk": [1, 1, 1]}, "without tolerance"),
+        ({"tolerance": [1, 1], "risk": [1, 1, 1]}, r"needs \(4,\)"),
+        ({"tolerance": [1, 1, 1, 300], "risk": [1, 1, 1]}, "300 at 3"),
+        ({"tolerance": [1, 1, 1, 1.5], "risk": [1, 1, 1]}, "1.5 at 3"),
+        ({"tolerance": [1, 1, 1, np.nan], "risk": [1, 1, 1]}, "nan at 3"),
+        ({"eligible": np.ones((3, 4), bool)}, r"needs \(4, 3\)"),
+        ({"eligible": np.full((4, 3), 0.5)}, "needs bool"),
+        ({"names": ["a"]}, "names has 1"),
+        ({"customer_ids": [1, 2]}, "customer_ids"),
+    ],
+)
+def test_bad_input_is_named(arguments, words):
+    with pytest.raises(InputError, match=words):
+        ptofa.AllocationProblem(**{"revenue": E, "quota": [2, 1, 1], **arguments})
+
+
+def test_errors_are_value_errors_too():
+    assert issubclass(InputError, ValueError)
+    assert issubclass(InputError, PtofaError)
+
+
+@settings(max_examples=200, deadline=None)
+@given(instances(max_customers=30, max_funds=12))
+def test_eligibility_is_read_alike_in_every_form(arguments):
+    problem = ptofa.AllocationProblem(**arguments)
+    expected = eligible_of(arguments)
+    np.testing.assert_array_equal(problem.eligible, expected)
+    np.testing.assert_array_equal(problem.eligible_counts(), expected.sum(0))
+    patterns, sizes = problem.groups
+    assert sizes.sum() == problem.n_customers
+    rows, counts = np.unique(expected, axis=0, return_counts=True)
+    got = sorted((tuple(p), int(n)) for p, n in zip(patterns.tolist(), sizes) if n)
+    merged: dict[tuple, int] = {}
+    for p, n in got:
+        merged[p] = merged.get(p, 0) + n
+    assert merged == {tuple(r): int(n) for r, n in zip(rows.tolist(), counts)}
+
+
+def test_masks_of_more_than_64_funds():
+    rng = np.random.default_rng(0)
+    eligible = rng.random((50, 130)) < 0.5
+    problem = ptofa.AllocationProblem(np.ones((50, 130)), np.zeros(130, int), eligible=eligible)
+    np.testing.assert_array_equal(problem.eligible, eligible)
+    np.testing.assert_array_equal(problem.eligible_counts(), eligible.sum(0))
+
+
+def test_float32_input_is_not_copied():
+    E = np.random.default_rng(0).random((5, 2), np.float32)
+    assert np.shares_memory(ptofa.AllocationProblem(E, [3, 2]).revenue, E)
+
+
+def test_torch_tensors_are_taken():
+    torch = pytest.importorskip("torch")
+    problem = ptofa.AllocationProblem(torch.ones(4, 2), quota=[2, 2])
+    assert problem.device == "cpu"
+    assert problem.n_funds == 2
+
+
+@pytest.mark.parametrize(("quota", "case"), [([1, 1], "under"), ([2, 2], "exact"), ([4, 4], "over")])
+def test_case(quota, case):
+    assert ptofa.AllocationProblem(np.ones((4, 2)), quota).case == case
+
+
+def test_fixed_point_cannot_overflow():
+    for scale in (1e-44, 1e-20, 1.0, 3e38):
+        for rows in (1, 1000):
+            problem = ptofa.AllocationProblem(np.full((rows, 3), scale, np.float32), [rows, 0, 0], k=1)
+            assert rows * problem.max_revenue * 2.0**problem.fixed_point_shift < 2**62
+            plan = ptofa.allocate(problem, "heuristic", device="cpu")
+            np.testing.assert_allclose(plan.objective, rows * float(np.float32(scale)), rtol=1e-12)
+
+
+def test_repr_escapes_names():
+    problem = ptofa.AllocationProblem(np.ones((4, 2)), [2, 2], names=["<script>alert(1)</script>", "b"])
+    html = problem._repr_html_() + ptofa.allocate(problem, "topk")._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert "4 customers" in repr(problem)
