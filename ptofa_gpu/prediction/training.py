@@ -319,6 +319,7 @@ def _quiet_lightning() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero.*")  # no validation
             warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
             warnings.filterwarnings("ignore", message="GPU available but not used.*")
             warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # torch 2.13 about Lightning 2.6

@@ -71,15 +71,15 @@ class Ptofa(Ziln):
         worst = max_log_density(self.log_eps, mu_range, SIGMA_RANGE)
         if worst <= _MAX_LOG_DENSITY:
             return
-        enough = self.log_eps
-        while max_log_density(enough, mu_range, SIGMA_RANGE) > _MAX_LOG_DENSITY:
-            enough -= math.log(10.0)
+        decade = math.ceil(self.log_eps / math.log(10.0)) - 1
+        while max_log_density(decade * math.log(10.0), mu_range, SIGMA_RANGE) > _MAX_LOG_DENSITY:
+            decade -= 1
         raise DegenerateModelError(
             f"The counterfactual term LN(eps; mu, sigma) is a density, not a probability: with eps = "
             f"{math.exp(self.log_eps):.3g} of the median amount it can reach exp({worst:.2f}) for the amounts of this "
             f"log (5 % to 95 % quantiles of log(amount / median): {mu_range[0]:.2f} to {mu_range[1]:.2f}), and must "
             f"stay below exp({_MAX_LOG_DENSITY:.0f}). Trained like this the model would learn that everybody converts. "
-            f"Use counterfactual='censored', method='ziln', or eps={math.exp(enough):.1g}."
+            f"Use counterfactual='censored', method='ziln', or eps=1e{decade}."
         )
 
     def log_negative(self, output: PairOutput) -> Tensor:
