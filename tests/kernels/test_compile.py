@@ -1,0 +1,92 @@
+"""Every kernel compiles for every supported GPU, with the options the package uses, and fits into its registers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from ptofa_gpu.ops import _kernels
+from tests.cuda_on_cpu import build
+from tests.kernels import nvrtc
+from tests.kernels.conftest import KERNELS, load_on_host
+
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+needs_nvrtc = pytest.mark.skipif(nvrtc.find_library() is None, reason="nvidia-cuda-nvrtc is not installed")
+
+
+@cache
+def compiled(kernel: str, arch: str) -> nvrtc.Compiled:
+    path = _kernels.kernel_path(kernel)
+    return nvrtc.compile_source(path.read_text(), path.name, arch, _kernels.compile_options())
+
+
+def test_there_are_kernels():
+    assert "score" in KERNELS
+
+
+def test_contraction_is_off():
+    assert "--fmad=false" in _kernels.compile_options()
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_compiles_without_a_warning(kernel, arch):
+    result = compiled(kernel, arch)
+    assert result.cubin[:4] == b"\x7fELF"
+    assert set(result.kernels) == set(_kernels.kernel_names(_kernels.kernel_path(kernel)))
+    assert "warning" not in result.log, result.log
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_nothing_spills(kernel):
+    for name, use in compiled(kernel, "sm_90").kernels.items():
+        assert use.spill_bytes == 0, f"{name} spills: {use}"
+        assert use.shared_bytes <= 48 << 10
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(("kernel", "funds"), [("score_pick_8", 8), ("score_pick_16", 16)])
+def test_a_short_row_stays_in_registers(kernel, funds):
+    """The sorting network has constant indices, so the row needs no local memory, and occupancy stays high."""
+    use = compiled("score", "sm_90").kernels[kernel]
+    assert use.stack_bytes == 0
+    assert use.registers <= 32 + 4 * funds
+
+
+@needs_nvrtc
+def test_no_fused_multiply_add_is_left():
+    """The score is compared with its CPU twin to the bit; an FMA rounds once where the twin rounds twice."""
+    with_fma = nvrtc.compile_source(FMA, "fma.cu", "sm_90", ("--fmad=true",))
+    without = nvrtc.compile_source(FMA, "fma.cu", "sm_90", _kernels.OPTIONS)
+    assert with_fma.cubin != without.cubin
+
+
+FMA = 'extern "C" __global__ void axpy(const double* x, double* y, double a) { y[threadIdx.x] += a * x[threadIdx.x]; }'
+
+
+@needs_nvrtc
+def test_errors_carry_the_log():
+    with pytest.raises(nvrtc.NvrtcError, match=r"broken\.cu\(1\): error"):
+        nvrtc.compile_source("__global__ void k( {", "broken.cu", "sm_90")
+
+
+@needs_nvrtc
+def test_a_spill_is_seen():
+    """The log is read right: a kernel that cannot keep 128 sums in 32 registers spills."""
+    body = "".join(f"float a{i} = x[{i}] * x[0];" for i in range(128)) + "__syncthreads();"
+    body += "float s = 0;" + "".join(f"s = s * a{i} + a{127 - i};" for i in range(128)) + "x[threadIdx.x] = s;"
+    shared = "__shared__ float t[64]; t[threadIdx.x] = x[threadIdx.x];"
+    text = f'extern "C" __global__ void k(float* x) {{ {shared} {body} x[1] = t[3]; }}'
+    use = nvrtc.compile_source(text, "k.cu", "sm_90", ("--maxrregcount=32",)).kernels["k"]
+    assert use.spill_bytes > 0
+    assert use.registers <= 32
+    assert use.shared_bytes == 256
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="g++ is not installed")
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_cpu_finds_the_same_kernels(kernel):
+    assert set(load_on_host(kernel).kernel_names) == set(_kernels.kernel_names(_kernels.kernel_path(kernel)))
