@@ -16,6 +16,7 @@ import typer
 
 from ptofa_gpu import __version__
 from ptofa_gpu.errors import InfeasibleError, InputError, PtofaError, PtofaWarning
+from ptofa_gpu.reporting.command import report
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
@@ -148,6 +149,9 @@ def allocate(
     plan = solve(problem, method=method.value, device=device.value, progress=progress, **options).verify()
     plan.to_parquet(output)
     typer.echo(_as_json(plan, output) if as_json else f"{plan.summary()}\nplan: {output}")
+
+
+app.command()(report)
 
 
 def _read(path: Path, *, array: bool = False) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -162,13 +162,15 @@ def test_a_full_disk_is_one_message_and_leaves_no_plan(files: Path, capsys, monk
 def test_help_is_quick() -> None:
     seconds = []
     for _ in range(2):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         out = subprocess.run(
             [sys.executable, "-m", "ptofa_gpu.cli", "--help"], capture_output=True, text=True, check=True
         )
-        seconds.append(time.perf_counter() - start)
-        assert "allocate" in out.stdout
-        assert "doctor" in out.stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # processor time: the clock would measure the tests that run beside this one
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        for command in ("allocate", "doctor", "report"):
+            assert command in out.stdout
     assert min(seconds) < 1.0
 
 
