@@ -18,6 +18,7 @@ BIN   := $(VENV)/bin
 comma := ,
 STAMP := $(VENV)/.ptofa-$(subst $(comma),-,$(EXTRAS))
 CUDA  := $(wildcard kernels/*.cu kernels/*.cuh)
+BOOKS := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -46,7 +47,7 @@ lint: $(STAMP)  ## style of Python, notebooks and kernels
 	@echo "== clang-format"
 	@$(if $(CUDA),$(BIN)/clang-format --dry-run -Werror $(CUDA),echo "no kernels")
 	@echo "== notebooks hold no outputs"
-	@$(BIN)/nbstripout --verify $(wildcard notebooks/*.ipynb)
+	@$(if $(BOOKS),$(BIN)/nbstripout --verify $(BOOKS),echo "no notebooks")
 
 types: $(STAMP)  ## mypy
 	@echo "== mypy"
@@ -62,7 +63,7 @@ fix: $(STAMP)  ## mend what can be mended by machine
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(if $(CUDA),$(BIN)/clang-format -i $(CUDA))
-	@$(BIN)/nbstripout $(wildcard notebooks/*.ipynb)
+	@$(if $(BOOKS),$(BIN)/nbstripout $(BOOKS))
 
 clean:  ## remove caches; the environment and the reports stay
 	@find . -name __pycache__ -not -path './.venv/*' -not -path './$(VENV)/*' -prune -exec rm -rf {} +
