@@ -157,7 +157,7 @@ def compare(
         if method == "random":
             plans[method] = random_plan(problem, seed=int(extra.pop("seed", seed)))
         else:
-            plans[method] = allocate(problem, method=method, device=device, seed=seed, **extra)  # type: ignore[arg-type]
+            plans[method] = allocate(problem, method=method, device=device, seed=seed, **extra)
     bounds = [p.bound for p in plans.values() if np.isfinite(p.bound)]
     bound = min(bounds) if bounds else math.nan
     quota = np.asarray(problem.quota, dtype=np.int64)

@@ -1,1 +1,9 @@
-"""Reporting: notebooks run by Papermill, figures, and the report they become."""
+"""Papermill runs, figures, the report; what notebooks import."""
+
+from __future__ import annotations
+
+from ptofa_gpu.reporting.chart import Chart
+from ptofa_gpu.reporting.outputs import Check, Figure, Outputs, Summary
+from ptofa_gpu.reporting.runner import run_report
+
+__all__ = ["Chart", "Check", "Figure", "Outputs", "Summary", "run_report"]

@@ -119,8 +119,8 @@ def calibration_chart(
     right.set_ylabel("share of actual revenue (%)")
     right.set_title("Where the money was")
     alt = (
-        f"Left: mean actual against mean predicted {what} in {bins.size} bins with {c.level:.0%} intervals; {c.covered} "
-        f"of {bins.size} predictions lie inside; total predicted over actual {short_number(c.ratio)}. Right: the highest "
-        f"bin holds {c.top_share:.0%} of actual revenue."
+        f"Left: mean actual against mean predicted {what} in {bins.size} bins with {c.level:.0%} intervals; "
+        f"{c.covered} of {bins.size} predictions lie inside; total predicted over actual {short_number(c.ratio)}. "
+        f"Right: the highest bin holds {c.top_share:.0%} of actual revenue."
     )
     return Chart(figure, name, alt)

@@ -1,0 +1,115 @@
+"""An executed notebook as one HTML file that needs no network: pictures inside, formulas as MathML, no scripts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ptofa_gpu._files import asset_dir
+from ptofa_gpu._lazy import require
+from ptofa_gpu.errors import InputError
+
+# Nothing is loaded from anywhere and no script runs: what a hostile name might smuggle in stays dead text.
+POLICY = "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'"
+_LOADED = re.compile(
+    r"""(?:<(?:script|img|iframe|embed|source|video|audio|object)\b[^>]*?\b(?:src|data|srcset)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)
+    |<link\b[^>]*?\bhref\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)
+    |(?:url\(|@import)\s*["']?\s*((?:https?:)?//[^"'\s)]+))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def remote_references(page: str) -> list[str]:
+    """Return the addresses a browser would fetch to show `page`; links that a reader may click do not count."""
+    return [next(filter(None, groups)) for groups in _LOADED.findall(page)]
+
+
+def mathml(latex: str, *, block: bool = False) -> str:
+    """Turn LaTeX into MathML, which browsers draw themselves; a formula that cannot be read is shown as it is."""
+    import html
+
+    converter = require("latex2mathml.converter", "formulas in reports")
+    try:
+        return str(converter.convert(latex.strip(), display="block" if block else "inline"))
+    except Exception:  # the converter raises whatever its parser trips over
+        return f"<code>{html.escape(latex)}</code>"
+
+
+def environment() -> Any:
+    """Return the Jinja environment of the report's templates; everything is escaped unless marked safe."""
+    jinja2 = require("jinja2", "the report")
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(asset_dir("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    markup = require("markupsafe", "the report").Markup
+    env.globals.update(policy=POLICY, css=markup(stylesheet()))
+    return env
+
+
+def stylesheet() -> str:
+    """Return the report's CSS: our own, and the code colours for light and dark."""
+    formatters = require("pygments.formatters", "code in reports")
+    light = formatters.HtmlFormatter(style="default").get_style_defs(".highlight")
+    dark = formatters.HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    own = (asset_dir("templates") / "report.css").read_text(encoding="utf-8")
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
+
+
+def notebook_body(notebook: Any) -> str:
+    """Return the notebook's cells as HTML; code is folded away, markdown formulas become MathML."""
+    require("nbconvert", "the report")
+    from nbconvert import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def block_math(self, body: str) -> str:
+            return f"<p>{mathml(body, block=True)}</p>"
+
+        def inline_math(self, body: str) -> str:
+            return mathml(body)
+
+    def markdown(source: str) -> str:
+        # escape=True: HTML typed into markdown is shown as text, as everything else that is not ours
+        return str(MarkdownWithMath(Renderer(escape=True, exclude_anchor_links=True)).render(source))
+
+    exporter = HTMLExporter(
+        template_name="notebook",
+        extra_template_basedirs=[str(asset_dir("templates"))],
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        filters={"markdown2html": markdown},
+    )
+    body, _ = exporter.from_notebook_node(notebook)
+    return str(body)
+
+
+def notebook_title(notebook: Any, fallback: str) -> str:
+    """Return the first top-level heading of a notebook."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for line in cell.source.splitlines():
+                if line.startswith("# "):
+                    return str(line[2:].strip())
+    return fallback
+
+
+def write_notebook_page(notebook: Any, path: Path, *, name: str) -> None:
+    """Write the page of an executed notebook.
+
+    Raises
+    ------
+    InputError
+        The notebook's outputs would load something from a network.
+    """
+    page = environment().get_template("page.html.j2")
+    markup = require("markupsafe", "the report").Markup
+    text = page.render(title=notebook_title(notebook, name), body=markup(notebook_body(notebook)))
+    remote = remote_references(text)
+    if remote:
+        raise InputError(f"{name}: its outputs load {remote[0][:120]} from a network; embed it instead")
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,132 @@
+"""The front of a report: the summaries of its notebooks, links to everything in it, and `run.json`."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import ptofa_gpu
+from ptofa_gpu.reporting.html import environment
+from ptofa_gpu.reporting.outputs import SUMMARY_FILE, Summary
+
+RUN_FILE = "run.json"
+_PACKAGES = (
+    "numpy", "scipy", "numba", "pandas", "pyarrow", "torch", "pytorch-lightning", "torchmetrics", "cvxpy", "highspy",
+    "ortools", "papermill", "nbconvert", "matplotlib", "cupy-cuda13x", "cudf-cu13",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Done:
+    """One executed notebook of a report."""
+
+    name: str
+    title: str
+    parameters: dict[str, Any]
+    seconds: float
+    sha256: str
+
+
+def write_index(folder: Path, notebooks: Sequence[Done], *, profile: str, started: str, seconds: float) -> None:
+    """Write ``index.html`` and ``run.json`` for the notebooks that lie executed in `folder`."""
+    run = describe_run(notebooks, profile=profile, started=started, seconds=seconds)
+    (folder / RUN_FILE).write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    machine = run["device"]["gpu"] or run["device"]["processor"]
+    text = (
+        environment()
+        .get_template("index.html.j2")
+        .render(
+            pages=[_page(folder, n) for n in notebooks],
+            made=started.replace("T", " ")[:16] + " UTC",
+            version=ptofa_gpu.__version__,
+            profile=profile,
+            machine=machine,
+        )
+    )
+    (folder / "index.html").write_text(text, encoding="utf-8")
+
+
+def describe_run(notebooks: Sequence[Done], *, profile: str, started: str, seconds: float) -> dict[str, Any]:
+    """Return what somebody needs to make the same report again: parameters, seeds, versions, device, times."""
+    return {
+        "ptofa_gpu": ptofa_gpu.__version__,
+        "profile": profile,
+        "started": started,
+        "seconds": round(seconds, 2),
+        "notebooks": [
+            {
+                "name": n.name,
+                "sha256": n.sha256,
+                "parameters": n.parameters,
+                "seed": n.parameters.get("seed"),
+                "seconds": round(n.seconds, 2),
+            }
+            for n in notebooks
+        ],
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {p: v for p in _PACKAGES if (v := _version(p)) is not None},
+        "device": _device(),
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _device() -> dict[str, Any]:
+    from ptofa_gpu.device import probe_gpu
+
+    gpu = probe_gpu()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "gpu": gpu.name if gpu.usable else None,
+        "gpu_unusable_because": None if gpu.usable else gpu.reason,
+        "cores": cores,
+        "processor": f"{cores} CPU cores, no GPU",
+        "platform": sys.platform,
+    }
+
+
+def _page(folder: Path, notebook: Done) -> dict[str, Any]:
+    out = folder / notebook.name
+    summary = None
+    if (out / SUMMARY_FILE).is_file():
+        summary = Summary.from_json((out / SUMMARY_FILE).read_text(encoding="utf-8"))
+    chart = None
+    if summary is not None and summary.chart:
+        picture, words = out / f"{summary.chart}.png", out / f"{summary.chart}.alt.txt"
+        if picture.is_file():
+            chart = {
+                "data": "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode(),
+                "alt": words.read_text(encoding="utf-8") if words.is_file() else summary.chart,
+            }
+    kept = sorted(out.iterdir()) if out.is_dir() else []
+    kept = [p for p in kept if p.is_file() and p.name != SUMMARY_FILE and not p.name.endswith(".alt.txt")]
+    files = [folder / f"{notebook.name}.ipynb", *kept]
+    return {
+        "name": notebook.name,
+        "title": notebook.title,
+        "seconds": f"{notebook.seconds:.0f}",
+        "summary": summary,
+        "chart": chart,
+        "parameters": notebook.parameters,
+        "files": [
+            {"href": p.relative_to(folder).as_posix(), "name": p.name, "size": _size(p.stat().st_size)} for p in files
+        ],
+    }
+
+
+def _size(n: int) -> str:
+    return f"{n / 1e6:.1f} MB" if n >= 1e6 else f"{max(n / 1e3, 0.1):.1f} kB"

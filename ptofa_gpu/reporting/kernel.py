@@ -1,0 +1,135 @@
+"""Running one notebook with Papermill in a clean kernel of this very environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ptofa_gpu._lazy import require
+from ptofa_gpu.errors import ReportError
+
+#: told of (cells done, cells in all, heading of the section that runs)
+CellProgress = Callable[[int, int, str], None]
+_ENGINE = "ptofa-report"
+
+
+def run_notebook(
+    source: Path, target: Path, parameters: Mapping[str, Any], *, cwd: Path, on_cell: CellProgress | None = None
+) -> Any:
+    """Execute `source` with `parameters`, write the executed notebook to `target` (also when it fails), return it.
+
+    The kernel is started from ``sys.executable``, whatever kernels are installed for the user, and with an empty
+    IPython profile, so that nobody's start-up files change a report.
+
+    Raises
+    ------
+    ReportError
+        A cell raised, or the kernel died; `target` holds the notebook as far as it came.
+    """
+    papermill = require("papermill", "ptofa report")
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    papermill.engines.papermill_engines.register(_ENGINE, _engine())
+    with tempfile.TemporaryDirectory(prefix="ptofa-ipython-") as clean:
+        try:
+            node = papermill.execute_notebook(
+                str(source),
+                str(target),
+                parameters=dict(parameters),
+                engine_name=_ENGINE,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                cwd=str(cwd),
+                kernel_manager_class=_kernel_manager({"IPYTHONDIR": clean, **_environment()}),
+                on_cell=on_cell,
+            )
+        except papermill.exceptions.PapermillExecutionError as e:
+            line = f"{e.ename}: {e.evalue}".strip().splitlines()[0][:500]
+            raise ReportError(f"{source.name} failed in cell {e.cell_index + 1}: {line}", str(target)) from e
+        except DeadKernelError as e:
+            raise ReportError(
+                f"{source.name}: the kernel was killed or crashed while a cell ran; where memory is short, give it "
+                "fewer customers (-p customers=...)",
+                str(target),
+            ) from e
+        except (CellTimeoutError, RuntimeError) as e:
+            raise ReportError(f"{source.name}: the kernel could not run it: {e}", str(target)) from e
+    # where the notebook lay on this machine is nobody's business in a report that is passed on
+    node.metadata.papermill.update(input_path=source.name, output_path=target.name)
+    import nbformat
+
+    nbformat.write(node, target)
+    return node
+
+
+def _environment() -> dict[str, str]:
+    env = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0")}
+    # the kernel works in the report's folder, so folders found from the working directory are named to it
+    data = os.environ.get("PTOFA_DATA") or str(Path.cwd().parent / "shared" / "data")
+    if Path(data).is_dir():
+        env["PTOFA_DATA"] = str(Path(data).resolve())
+    return env
+
+
+def _kernel_manager(environment: dict[str, str]) -> type:
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+    from traitlets import CaselessStrEnum
+
+    spec = KernelSpec(
+        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        display_name="Python 3",
+        language="python",
+        env=environment,
+    )
+
+    class CleanKernelManager(AsyncKernelManager):
+        # sockets in the user's own runtime folder: nobody else on the machine can read what the notebook says
+        transport = CaselessStrEnum(["tcp", "ipc"], default_value="ipc")
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return spec
+
+    return CleanKernelManager
+
+
+def _engine() -> type:
+    from papermill.engines import NBClientEngine, NotebookExecutionManager
+
+    class Manager(NotebookExecutionManager):
+        """Papermill's manager that also tells how far it is."""
+
+        def __init__(self, *args: Any, on_cell: CellProgress | None, **kwargs: Any):
+            super().__init__(*args, **kwargs)
+            self._on_cell, self._heading = on_cell, ""
+
+        def cell_start(self, cell: Any, cell_index: int | None = None, **kwargs: Any) -> None:
+            super().cell_start(cell, cell_index, **kwargs)
+            if cell.cell_type == "markdown":
+                first = cell.source.strip().splitlines()[:1]
+                if first and first[0].startswith("#"):
+                    self._heading = first[0].lstrip("# ").strip()
+            elif self._on_cell is not None:
+                self._on_cell(cell_index or 0, len(self.nb.cells), self._heading)
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_notebook(cls, nb: Any, kernel_name: str, output_path: Any = None, **kwargs: Any) -> Any:
+            on_cell = kwargs.pop("on_cell", None)
+            kwargs.pop("progress_bar", None)
+            log_output = kwargs.pop("log_output", False)
+            manager = Manager(nb, output_path=output_path, log_output=log_output, progress_bar=False, on_cell=on_cell)
+            manager.notebook_start()
+            try:
+                cls.execute_managed_notebook(manager, kernel_name, log_output=log_output, **kwargs)
+            finally:
+                manager.notebook_complete()
+            return manager.nb
+
+    return Engine
