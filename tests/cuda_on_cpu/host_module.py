@@ -223,20 +223,22 @@ class HostKernel:
         spans: dict[tuple[int, int], tuple[np.ndarray, int, bool]] = {}
         keys: list[tuple[int, int] | None] = []
         for i, (arg, word) in enumerate(zip(args, self.parameters, strict=True)):
-            keys.append(None)
-            if isinstance(arg, np.ndarray):
-                self._check_array(arg, word, i)
-                key = keys[i] = (arg.ctypes.data, arg.nbytes)
-                first = spans.get(key, (arg, i, False))
-                spans[key] = (first[0], first[1], first[2] or not word.startswith("*const "))
+            if not isinstance(arg, np.ndarray):
+                keys.append(None)
+                continue
+            self._check_array(arg, word, i)
+            span = (arg.ctypes.data, arg.nbytes)
+            keys.append(span)
+            first = spans.get(span, (arg, i, False))
+            spans[span] = (first[0], first[1], first[2] or not word.startswith("*const "))
         for (a, n), (_, i, writes) in spans.items():
             for (b, m), (_, j, other_writes) in spans.items():
                 if i < j and a < b + m and b < a + n and (writes or other_writes):
                     raise TypeError(f"{self.name}: arguments {i} and {j} overlap, and one may be written")
-        for key, (array, i, writes) in spans.items():
+        for span, (array, i, writes) in spans.items():
             if writes and not array.flags.writeable:
                 raise TypeError(f"{self.name}: argument {i} is a read-only array, its parameter may be written")
-            copies[key] = GuardedCopy(array, writable=writes, argument=i)
+            copies[span] = GuardedCopy(array, writable=writes, argument=i)
         values = []
         for i, (arg, word, key) in enumerate(zip(args, self.parameters, keys, strict=True)):
             values.append(_packed(copies[key].begin if key else self._scalar(arg, word, i)))

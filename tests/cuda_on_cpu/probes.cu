@@ -204,6 +204,7 @@ __global__ void warp_exchange(int* out, int with_sync) {
   __shared__ int s[32];
   s[threadIdx.x] = threadIdx.x;
   if (with_sync) __syncwarp();
+  else __ballot_sync(0xffffffffu, 1);  // waits for the lanes, but orders no memory
   out[threadIdx.x] = s[threadIdx.x ^ 1];
 }
 

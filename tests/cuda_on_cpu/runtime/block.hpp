@@ -27,7 +27,7 @@ struct Fiber : Thread {
   const void* call_site = nullptr;
   char* stack = nullptr;      // lowest usable byte; a guard page lies below it
   unsigned barriers = 0;      // how many this thread has passed: what the race check calls its epoch
-  unsigned syncs = 0;         // the same for collectives of its warp
+  unsigned syncs = 0;         // the same for __syncwarp
 };
 
 enum Order { forward, reverse, shuffled };

@@ -4,7 +4,7 @@
 // compiler's own runtime for that switch, which knows threads of the operating system only, is not linked.
 //
 // Ordered are: accesses of one thread; of one block before and after a __syncthreads; of one warp before and after a
-// collective. Different blocks are never ordered within a launch, so a kernel that hands data from block to block by
+// __syncwarp (votes and shuffles promise nothing about memory). Different blocks are never ordered within a launch, so a kernel that hands data from block to block by
 // __threadfence and an atomic counter is reported although it may be right.
 #include <sys/mman.h>
 

@@ -47,7 +47,8 @@ void answer_if_complete(unsigned warp, unsigned mask) {
   if (block.how.order == shuffled) std::shuffle(turn, turn + n, block.random);
   for (unsigned i = 0; i < n; ++i) {
     Fiber& fiber = lane_of(warp, turn[i]);
-    ++fiber.syncs;
+    // Votes and shuffles wait for the lanes they name, but only __syncwarp promises to order their memory.
+    if (!std::strcmp(fiber.waits_at, "__syncwarp")) ++fiber.syncs;
     wake(&fiber);
   }
 }
