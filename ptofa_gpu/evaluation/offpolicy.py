@@ -76,14 +76,14 @@ class PolicyTable:
         """Say in words whether the policy `name` differs from the baseline, and never more than the interval allows."""
         p, level = self[name], self.policies[0].level
         if self.baseline is None or name == self.baseline:
-            return f"{name} earns {p.value:.3g} a head ({level:.0%} interval {p.low:.3g} to {p.high:.3g})."
+            return f"“{name}” earns {p.value:.3g} a head ({level:.0%} interval {p.low:.3g} to {p.high:.3g})."
         interval = f"{level:.0%} interval {p.lift_low:+.3g} to {p.lift_high:+.3g}"
-        text = f"{p.lift:+.3g} a head against {self.baseline} ({interval})"
+        text = f"{p.lift:+.3g} a head against “{self.baseline}” ({interval})"
         if p.lift_low > 0:
-            return f"{name} is better: {text}."
+            return f"“{name}” is better: {text}."
         if p.lift_high < 0:
-            return f"{name} is worse: {text}."
-        return f"{name} cannot be told from {self.baseline}: {text}; the interval holds zero."
+            return f"“{name}” is worse: {text}."
+        return f"“{name}” cannot be told from “{self.baseline}”: {p.lift:+.3g} a head ({interval}, which holds zero)."
 
     def _repr_html_(self) -> str:
         columns = {

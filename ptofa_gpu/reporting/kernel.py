@@ -15,6 +15,10 @@ from ptofa_gpu.errors import ReportError
 #: told of (cells done, cells in all, heading of the section that runs)
 CellProgress = Callable[[int, int, str], None]
 _ENGINE = "ptofa-report"
+# a report is read elsewhere: warnings say what is the matter, not where on this machine the code lies
+_WARNINGS = (
+    "import warnings\nwarnings.formatwarning = lambda message, category, *where, **more: f'Note: {message}\\n'\n"
+)
 
 
 def run_notebook(
@@ -35,6 +39,9 @@ def run_notebook(
 
     papermill.engines.papermill_engines.register(_ENGINE, _engine())
     with tempfile.TemporaryDirectory(prefix="ptofa-ipython-") as clean:
+        startup = Path(clean, "profile_default", "startup")
+        startup.mkdir(parents=True)
+        (startup / "00-warnings.py").write_text(_WARNINGS, encoding="utf-8")
         try:
             node = papermill.execute_notebook(
                 str(source),
@@ -59,12 +66,19 @@ def run_notebook(
             ) from e
         except (CellTimeoutError, RuntimeError) as e:
             raise ReportError(f"{source.name}: the kernel could not run it: {e}", str(target)) from e
-    # where the notebook lay on this machine is nobody's business in a report that is passed on
-    node.metadata.papermill.update(input_path=source.name, output_path=target.name)
+    return _without_places(node, source, target, cwd)
+
+
+def _without_places(node: Any, source: Path, target: Path, cwd: Path) -> Any:
+    """Write the notebook again without the folders of this machine: the report is passed on, and gets another name."""
     import nbformat
 
-    nbformat.write(node, target)
-    return node
+    node.metadata.papermill.update(input_path=source.name, output_path=target.name)
+    text = nbformat.writes(node)
+    for place in {str(cwd), str(cwd.resolve())}:
+        text = text.replace(f"{place}/", "").replace(place, ".")
+    target.write_text(text, encoding="utf-8")
+    return nbformat.reads(text, as_version=4)
 
 
 def _environment() -> dict[str, str]:

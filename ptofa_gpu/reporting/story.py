@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ptofa_gpu.datasets.base import ExposureData
     from ptofa_gpu.evaluation.calibration import Calibration
     from ptofa_gpu.evaluation.campaign import CampaignValue
-    from ptofa_gpu.evaluation.comparison import Comparison
+    from ptofa_gpu.evaluation.comparison import Comparison, ComparisonRow
 
 
 def priority_by_rate(data: ExposureData) -> list[int]:
@@ -34,17 +34,21 @@ def price_words(plan: AllocationPlan, currency: str = "", most: int = 3) -> list
         return ["This method proves no shadow prices."]
     price = np.asarray(plan.price, dtype=np.float64)
     order = np.argsort(-price, kind="stable")
-    ends = list(dict.fromkeys([*order[:most], *order[-most:]]))
-    money = currency or "currency units"
+    ends = [int(f) for f in dict.fromkeys([*order[:most], *order[-most:]])]
+    names, money = plan.problem.names, currency or "currency units"
+    # where the quotas fill every slot, one exposure more of a fund means one fewer of another
+    swap = plan.problem.case == "exact"
+    cheapest = int(order[-1])
     out = []
     for f in ends:
-        name, value = plan.problem.names[f], price[f]
+        value = price[f] - price[cheapest] if swap else price[f]
+        if swap and f == cheapest:
+            continue
+        what = f"One more exposure of {names[f]}" + (f" in place of one of {names[cheapest]}" if swap else "")
         if value >= 0:
-            out.append(f"One more exposure of {name} is worth {short_number(value)} {money}.")
+            out.append(f"{what} is worth {short_number(float(value))} {money}.")
         else:
-            out.append(
-                f"One more exposure of {name} costs {short_number(-value)} {money}: its slots earn more elsewhere."
-            )
+            out.append(f"{what} costs {short_number(float(-value))} {money}: its slots earn more elsewhere.")
     return out
 
 
@@ -104,13 +108,7 @@ def allocation_summary(
             "good" if met else "bad",
         ),
         Check("The plan was checked again from its data alone: tolerances, quotas, slots, revenue.", "good"),
-        Check(
-            f"Certificate: no plan can earn more than {short_number(comparison.bound)} {money}; this one is within "
-            f"{max(1 - row.share, 0):.2g} of it."
-            if not math.isnan(row.share)
-            else "No upper bound was computed, so how far the plan is from the optimum is not known.",
-            "good" if not math.isnan(row.share) else "warning",
-        ),
+        _certificate(comparison, row.share, money),
         Check(
             f"On test rows, predicted revenue is {calibration.ratio:.2f} times what was earned "
             f"({calibration.level:.0%} interval {calibration.ratio_low:.2f} to {calibration.ratio_high:.2f}).",
@@ -122,8 +120,20 @@ def allocation_summary(
         decision=decision,
         figures=figures,
         checks=checks,
-        caveats=_caveats(comparison, campaign, synthetic),
+        caveats=_caveats(comparison, row, campaign, synthetic),
         chart="methods",
+    )
+
+
+def _certificate(comparison: Comparison, share: float, money: str) -> Check:
+    if math.isnan(share):
+        return Check("No upper bound was computed: how far the plan is from the optimum is not known.", "warning")
+    bound = f"no plan that keeps the quotas can earn more than {short_number(comparison.bound)} {money}"
+    gap = 1.0 - share
+    return Check(
+        f"Certificate: {bound}, and this one does."
+        if gap < 1e-9
+        else f"Certificate: {bound}; this one earns {_percent(share)} of that."
     )
 
 
@@ -132,7 +142,7 @@ def _percent(share: float) -> str:
     return "< 100 %" if text == "100.00%" and share < 1 - 1e-9 else text
 
 
-def _caveats(comparison: Comparison, campaign: CampaignValue | None, synthetic: bool) -> list[str]:
+def _caveats(comparison: Comparison, row: ComparisonRow, campaign: CampaignValue | None, synthetic: bool) -> list[str]:
     out = []
     if synthetic:
         out.append("The data are synthetic: the figures show that the method works, not what it earns for you.")
@@ -140,6 +150,12 @@ def _caveats(comparison: Comparison, campaign: CampaignValue | None, synthetic: 
         "Revenue is predicted. Funds were shown to customers who were likely to buy them, so predictions for pairs "
         "that were never shown rest on little evidence."
     )
+    kept = row.true_revenue / row.objective if row.objective > 0 else math.nan
+    if kept < 1:  # False for NaN
+        out.append(
+            f"In the synthetic world's truth the plan earns {kept:.0%} of what is predicted for it: choosing the highest "
+            "predictions chooses those that are too high. Expect less than predicted."
+        )
     broken = [r.method for r in comparison.rows if not r.keeps_quotas]
     if broken:
         out.append(f"Revenue of {', '.join(broken)} cannot be had: it breaks quotas. It is shown as what quotas cost.")

@@ -125,7 +125,7 @@ def exposure_chart(
     thousands(axes.xaxis)
     axes.set_xlabel("exposures (grey: quota bought, colour: plan)")
     shown = f", {order.size} of {given.size} funds" if order.size < given.size else ""
-    axes.set_title(f"Exposures against quotas{f' ({method_label(method)})' if method else ''}{shown}")
+    axes.set_title(f"Exposures against quotas{f': {method_label(method)}' if method else ''}{shown}")
     bars_only(axes)
     off = [f"{names[f]} {given[f] - bought[f]:+,}" for f in range(given.size) if given[f] != bought[f]]
     alt = f"Exposures against quota for {given.size} funds: {given.size - len(off)} meet it exactly"

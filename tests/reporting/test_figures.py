@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation import calibrate, value_policies
+from ptofa_gpu.evaluation.comparison import Comparison, ComparisonRow
+from ptofa_gpu.reporting import Chart, figures
+from ptofa_gpu.reporting.style import label, short_number
+
+NAMES = ["<script>alert(1)</script>", "pays $5 or $6", "a very long name " * 6, "صندوق", "rocket 🚀"]
+
+
+def comparison():
+    rows = [
+        ComparisonRow("reference", 100.0, 1.0, np.nan, 0, 0, 0, 0.1, "optimal"),
+        ComparisonRow("topk", 130.0, 1.3, np.nan, 0, 7, 7, 0.1, "infeasible"),
+        ComparisonRow("random", 40.0, 0.4, np.nan, 3, 0, 3, 0.1, "infeasible"),
+    ]
+    return Comparison(tuple(rows), {}, 100.0)
+
+
+def charts():
+    rng = np.random.default_rng(0)
+    e = rng.lognormal(0, 1, 400)
+    y = np.where(np.arange(400) % 3 == 0, e, 0.0)
+    y[np.argsort(e)[:40]] = 0
+    action = rng.integers(0, 3, 300)
+    table = value_policies(
+        {NAMES[0]: rng.integers(0, 3, 300), "base $1": np.zeros(300, int)},
+        action,
+        1 / 3,
+        rng.random(300),
+        baseline="base $1",
+        draws=20,
+    )
+    return [
+        figures.amount_chart(e, currency="US$"),
+        figures.exposure_bias_chart(NAMES, [50, 20, 0, 9, 5], [3, 0, 0, 1, 5]),
+        figures.training_chart({"training": ([1, 2], [0.3, np.nan])}, metric=("AUC", [1, 2], [0.5, 0.6])),
+        figures.calibration_chart(calibrate(e, y, draws=20), currency="US$"),
+        figures.method_chart(comparison()),
+        figures.exposure_chart(NAMES, [1, 2, 3, 4, 0], [1, 2, 5, 4, 0], method="topk"),
+        figures.exposure_chart([f"f{i}" for i in range(200)], np.arange(200), np.arange(200)),
+        figures.price_chart(NAMES, [1.0, -2.0, 0.0, 1e6, 0.1]),
+        figures.price_chart([f"f{i}" for i in range(200)], np.linspace(-1, 1, 200)),
+        figures.policy_chart(table, currency="US$"),
+    ]
+
+
+def test_every_figure_renders_whatever_the_names_and_the_same_each_time(recwarn):
+    for first, second in zip(charts(), charts()):
+        png, svg = first.render("png"), first.render("svg")
+        assert png[:4] == b"\x89PNG"
+        assert svg == second.render("svg"), first.name
+        assert png == second.render("png")
+        assert b"<script" not in svg
+        assert len(first.alt) > 30
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+def test_the_alternative_text_tells_what_matters():
+    c = figures.method_chart(comparison())
+    assert "not a valid plan: 7 exposures over quota" in c.alt
+    assert "100.00 % of optimum" in c.alt
+    e = figures.exposure_chart(["a", "b"], [1, 2], [1, 5])
+    assert "1 meet it exactly; differing: b -3" in e.alt
+
+
+def test_jupyter_gets_picture_and_description():
+    data, metadata = charts()[0]._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert metadata["image/png"]["alt"] == data["text/plain"]
+
+
+def test_the_callers_style_is_left_alone():
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    charts()
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: figures.amount_chart([0.0, 5.0]),
+        lambda: figures.exposure_bias_chart(["a"], [1, 2], [0, 0]),
+        lambda: figures.training_chart({}),
+        lambda: figures.training_chart({"a": ([1], [np.nan])}),
+        lambda: figures.exposure_chart([], [], []),
+        lambda: figures.price_chart(["a"], [np.nan]),
+        lambda: Chart(None, "a b", "words"),
+        lambda: Chart(None, "a", " "),
+    ],
+)
+def test_what_cannot_be_drawn_is_an_error(draw):
+    with pytest.raises(InputError):
+        draw()
+
+
+def test_labels_and_numbers():
+    assert label("a\nb  $c") == r"a b \$c"
+    assert len(label("x" * 99)) == 26
+    shown = {12_345_678: "12.3M", 999: "999", 0.01234: "0.0123", 20_000: "20k", 0: "0", -5e9: "-5bn", 1234.5: "1,234"}
+    assert {v: short_number(v) for v in shown} == shown

@@ -1,0 +1,173 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from ptofa_gpu.errors import InputError, ReportError
+from ptofa_gpu.reporting import run_report
+from ptofa_gpu.reporting.runner import find_notebooks
+
+from .notebooks import write
+
+SUMMARY = """
+from ptofa_gpu.reporting import Check, Figure, Outputs, Summary
+out = Outputs(output_dir)
+name = "<script>alert(1)</script>"
+out.summary(Summary(f"Plan {name}", f"Decided {name}", [Figure(name, name)], [Check(name, "bad")], [name]))
+print(name, n * ratio)
+"""
+
+
+def names(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    notebook = write(
+        folder, "small", "# A small *one* with $x^2$", SUMMARY, "import sys, os; (sys.executable, os.getcwd())"
+    )
+    told = []
+    index = run_report([notebook], parameters={"n": "8"}, output=folder / "out", progress=lambda *a: told.append(a))
+    return folder, index, told
+
+
+def test_a_report_is_whole(made):
+    folder, index, told = made
+    assert index == folder / "out" / "index.html"
+    assert names(index.parent) == {"index.html", "run.json", "small.html", "small.ipynb", "small"}
+    assert names(folder) == {"small.ipynb", "out"}, "nothing is left beside the report"
+    run = json.loads((index.parent / "run.json").read_text())
+    assert run["notebooks"][0]["parameters"] == {"n": 8, "ratio": 0.5, "word": "a", "loud": False}
+    assert run["packages"]["numpy"]
+    assert run["device"]["cores"] >= 1
+    assert [t[0] for t in told] == ["small"] * len(told)
+    assert told[-1][3] == "A small *one* with $x^2$"
+
+
+def test_the_kernel_is_this_environment_and_the_folder_is_not_named(made):
+    executed = nbformat.read(made[1].parent / "small.ipynb", as_version=4)
+    text = executed.cells[-1].outputs[0].data["text/plain"]
+    assert sys.executable in text
+    assert str(made[0]) not in (made[1].parent / "small.ipynb").read_text()
+    assert "4.0" in executed.cells[3].outputs[0].text
+
+
+def test_untrusted_names_are_text(made):
+    for page in ("index.html", "small.html"):
+        text = (made[1].parent / page).read_text()
+        assert "<script" not in text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_markdown_and_formulas(made):
+    text = (made[1].parent / "small.html").read_text()
+    assert "<em>one</em>" in text
+    assert "<msup>" in text
+
+
+def test_a_second_run_replaces_the_first(made):
+    folder, index, _ = made
+    before = (index.parent / "small.ipynb").stat().st_ino
+    run_report([folder / "small.ipynb"], output=folder / "out")
+    assert (index.parent / "small.ipynb").stat().st_ino != before
+    assert names(folder) == {"small.ipynb", "out"}
+
+
+def test_a_failing_notebook_leaves_no_report_and_itself(tmp_path):
+    fine = write(tmp_path, "fine", "1")
+    bad = write(tmp_path, "bad", "kept = 41 + 1\nprint(kept)", "raise ValueError('no such fund')")
+    with pytest.raises(ReportError, match="bad.ipynb failed in cell .*ValueError: no such fund") as caught:
+        run_report([fine, bad], output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert names(tmp_path) == {"fine.ipynb", "bad.ipynb", "out.failed"}
+    kept = Path(caught.value.path)
+    assert kept == tmp_path / "out.failed" / "bad.ipynb"
+    assert "42" in kept.read_text()
+
+
+def test_an_earlier_report_survives_a_failing_run_and_the_next_good_run_tidies_up(tmp_path):
+    good = write(tmp_path, "nb", "1")
+    index = run_report([good], output=tmp_path / "out")
+    first = index.read_text()
+    write(tmp_path, "nb", "1 / 0")
+    with pytest.raises(ReportError, match="ZeroDivisionError"):
+        run_report([good], output=tmp_path / "out")
+    assert index.read_text() == first
+    write(tmp_path, "nb", "2")
+    run_report([good], output=tmp_path / "out")
+    assert names(tmp_path) == {"nb.ipynb", "out"}
+
+
+def test_a_killed_kernel_is_an_error(tmp_path):
+    notebook = write(tmp_path, "dies", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(ReportError, match="killed or crashed") as caught:
+        run_report([notebook], output=tmp_path / "out")
+    assert Path(caught.value.path).is_file()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_leaves_no_report_and_the_next_one_tidies_up(tmp_path, how):
+    slow = write(tmp_path, "slow", "open('started', 'w').close()\nimport time; time.sleep(60 if n == 3 else 0)")
+    command = [sys.executable, "-m", "ptofa_gpu.cli", "report", "--only", str(slow), "-o", str(tmp_path / "out")]
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.part-*/started")):
+        assert time.monotonic() < deadline
+        assert job.poll() is None, job.communicate()
+        time.sleep(0.1)
+    os.kill(job.pid, how)
+    said, _ = job.communicate(timeout=30)
+    assert said == ""
+    assert job.returncode != 0
+    assert not (tmp_path / "out").exists()
+    if how == signal.SIGTERM:
+        assert names(tmp_path) == {"slow.ipynb"}
+    run_report([slow], parameters={"n": 0}, output=tmp_path / "out")
+    assert names(tmp_path) == {"slow.ipynb", "out"}
+
+
+def test_bad_requests_are_refused_before_anything_runs(tmp_path):
+    notebook = write(tmp_path, "nb", "open('ran', 'w')")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    for error, args in (
+        ("did you mean 'ratio'", {"parameters": {"ratoi": 1}}),
+        ("no profile", {"profile": "huge"}),
+        ("holds files that are no report", {"output": mine}),
+        ("is not a folder", {"output": notebook}),
+    ):
+        with pytest.raises(InputError, match=error):
+            run_report([notebook], **{"output": tmp_path / "out", **args})
+    assert names(tmp_path) == {"nb.ipynb", "mine"}
+    assert names(mine) == {"thesis.txt"}
+
+
+def test_unknown_notebooks(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'quickstart'"):
+        find_notebooks(["quickstrat"])
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text("{}")
+    with pytest.raises(InputError, match="not a notebook"):
+        run_report([broken], output=tmp_path / "out")
+    index = write(tmp_path, "index", "1")
+    with pytest.raises(InputError, match="rename it"):
+        find_notebooks([index])
+    with pytest.raises(InputError, match="named twice"):
+        find_notebooks(["quickstart", "quickstart"])
+
+
+def test_outputs_from_a_network_are_refused(tmp_path):
+    notebook = write(tmp_path, "nb", "from IPython.display import HTML\nHTML('<img src=https://example.org/x.png>')")
+    with pytest.raises(InputError, match=r"example\.org"):
+        run_report([notebook], output=tmp_path / "out")
+    assert names(tmp_path) == {"nb.ipynb"}
