@@ -25,7 +25,8 @@ class ComparisonRow:
     method: str
     #: sum of predicted revenue over the exposures of the plan
     objective: float
-    #: objective / the smallest certified upper bound; may pass 1 where quotas are broken; NaN without a bound
+    #: objective / the smallest certified upper bound, which speaks of plans that meet every quota: a plan that breaks
+    #: quotas, or leaves out exposures of little revenue, can pass 1; NaN without a bound
     share: float
     #: sum of true revenue where the world's truth is known, else NaN
     true_revenue: float
@@ -41,6 +42,11 @@ class ComparisonRow:
     def keeps_quotas(self) -> bool:
         """Whether no fund gets more exposures than it bought."""
         return self.over_quota == 0
+
+    @property
+    def meets_quotas(self) -> bool:
+        """Whether every fund gets exactly what it bought."""
+        return self.over_quota == self.under_quota == 0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,14 @@ from ptofa_gpu.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+@contextmanager
+def _no_glyph_warnings() -> Iterator[None]:
+    """An emoji in a fund's name is drawn as a box; tables beside the figure show it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,10 @@ class Chart:
             raise InputError(f"chart {self.name!r} needs a description: alt must not be empty")
         if not self.name.replace("-", "").isalnum():
             raise InputError(f"chart name {self.name!r} becomes a file name: use letters, digits and hyphens only")
+        # lay it out once: every further pass would shift things a little, and files of one figure would differ
+        with _no_glyph_warnings():
+            self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
 
     def render(self, kind: str) -> bytes:
         """Return the figure as ``"png"`` or ``"svg"`` bytes; the same figure gives the same bytes."""
@@ -38,9 +52,7 @@ class Chart:
         buffer = io.BytesIO()
         # without these the files would hold the time of day and matplotlib's version
         stamp = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-        with style(), warnings.catch_warnings():
-            # an emoji in a fund's name is drawn as a box; tables beside the figure show it
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        with style(), _no_glyph_warnings():
             self.figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.12, metadata=stamp)
         return buffer.getvalue()
 

@@ -128,7 +128,7 @@ def allocation_summary(
 def _certificate(comparison: Comparison, share: float, money: str) -> Check:
     if math.isnan(share):
         return Check("No upper bound was computed: how far the plan is from the optimum is not known.", "warning")
-    bound = f"no plan that keeps the quotas can earn more than {short_number(comparison.bound)} {money}"
+    bound = f"no plan that meets the quotas can earn more than {short_number(comparison.bound)} {money}"
     gap = 1.0 - share
     return Check(
         f"Certificate: {bound}, and this one does."
@@ -153,7 +153,7 @@ def _caveats(comparison: Comparison, row: ComparisonRow, campaign: CampaignValue
     kept = row.true_revenue / row.objective if row.objective > 0 else math.nan
     if kept < 1:  # False for NaN
         out.append(
-            f"In the synthetic world's truth the plan earns {kept:.0%} of what is predicted for it: choosing the highest "
+            f"In the synthetic world's truth the plan earns {kept:.0%} of what is predicted: choosing the highest "
             "predictions chooses those that are too high. Expect less than predicted."
         )
     broken = [r.method for r in comparison.rows if not r.keeps_quotas]

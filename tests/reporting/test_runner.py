@@ -84,7 +84,7 @@ def test_a_second_run_replaces_the_first(made):
 def test_a_failing_notebook_leaves_no_report_and_itself(tmp_path):
     fine = write(tmp_path, "fine", "1")
     bad = write(tmp_path, "bad", "kept = 41 + 1\nprint(kept)", "raise ValueError('no such fund')")
-    with pytest.raises(ReportError, match="bad.ipynb failed in cell .*ValueError: no such fund") as caught:
+    with pytest.raises(ReportError, match=r"bad\.ipynb failed in cell .*ValueError: no such fund") as caught:
         run_report([fine, bad], output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert names(tmp_path) == {"fine.ipynb", "bad.ipynb", "out.failed"}
