@@ -80,17 +80,18 @@ def allocation_summary(
     plan, row = comparison.plans[method], comparison[method]
     problem, money = plan.problem, data.currency or "currency units"
     exposures = int(np.asarray(plan.exposures).sum())
-    feasibility = problem.feasibility()
+    feasibility, words = problem.feasibility(), METHOD_LABELS.get(method, method)
+    each = f"{'up to ' if problem.case == 'under' else ''}{problem.k} a customer"
     decision = (
         f"{exposures:,} exposures of {problem.n_funds} funds are given to {problem.n_customers:,} customers "
-        f"({problem.k} a customer), with an expected revenue of {short_number(row.objective)} {money}."
+        f"({each}), with an expected revenue of {short_number(row.objective)} {money}."
     )
     figures = [Figure("Expected revenue", f"{short_number(row.objective)} {money}", "predicted, whole plan")]
-    for other, words in (("manual", "against manual"), ("random", "against random")):
+    for other, against in (("manual", "against manual"), ("random", "against random")):
         lift = comparison.lift(method, other)
         if not math.isnan(lift):
             figures.append(
-                Figure(words.capitalize(), f"{lift:+.1%}", f"{short_number(comparison[other].objective)} {money}")
+                Figure(against.capitalize(), f"{lift:+.1%}", f"{short_number(comparison[other].objective)} {money}")
             )
     if not math.isnan(row.share):
         figures.append(Figure("Share of the optimum", _percent(row.share), "of a proved upper bound"))
@@ -108,7 +109,7 @@ def allocation_summary(
             "good" if met else "bad",
         ),
         Check("The plan was checked again from its data alone: tolerances, quotas, slots, revenue.", "good"),
-        _certificate(comparison, row.share, money),
+        _certificate(comparison, row, money, met=met),
         Check(
             f"On test rows, predicted revenue is {calibration.ratio:.2f} times what was earned "
             f"({calibration.level:.0%} interval {calibration.ratio_low:.2f} to {calibration.ratio_high:.2f}).",
@@ -116,7 +117,7 @@ def allocation_summary(
         ),
     ]
     return Summary(
-        title=f"{METHOD_LABELS.get(method, method).capitalize()} plan for {data.name or 'your data'}",
+        title=f"{words[:1].upper()}{words[1:]} plan for {data.name or 'your data'}",
         decision=decision,
         figures=figures,
         checks=checks,
@@ -125,10 +126,15 @@ def allocation_summary(
     )
 
 
-def _certificate(comparison: Comparison, share: float, money: str) -> Check:
+def _certificate(comparison: Comparison, row: ComparisonRow, money: str, *, met: bool) -> Check:
+    share = row.share
     if math.isnan(share):
         return Check("No upper bound was computed: how far the plan is from the optimum is not known.", "warning")
     bound = f"no plan that meets the quotas can earn more than {short_number(comparison.bound)} {money}"
+    if not met:
+        return Check(
+            f"Certificate: {bound}; this one does not meet them, so the bound does not speak of it.", "warning"
+        )
     gap = 1.0 - share
     return Check(
         f"Certificate: {bound}, and this one does."
