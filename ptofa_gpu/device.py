@@ -126,12 +126,12 @@ def resolve_device(device: str = "auto", array: Any = None) -> DeviceName:
     gpu = probe_gpu()
     if not gpu.usable:
         if driver_present():
-            _say_once(f"device='auto' works on the CPU although a GPU is there: {gpu.reason}. {gpu.advice}")
+            say_once(f"device='auto' works on the CPU although a GPU is there: {gpu.reason}. {gpu.advice}")
         return "cpu"
     needed = _ROOM * int(getattr(array, "nbytes", 0))
     free = free_memory()
     if needed > free:
-        _say_once(
+        say_once(
             f"device='auto' works on the CPU: {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB of GPU "
             "memory are free. Pass device='cuda' with block_rows=... to work on the GPU in blocks."
         )
@@ -140,7 +140,8 @@ def resolve_device(device: str = "auto", array: Any = None) -> DeviceName:
 
 
 @lru_cache(maxsize=64)
-def _say_once(message: str) -> None:
+def say_once(message: str) -> None:
+    """Warn of a choice that "auto" made, once a process for each message."""
     warnings.warn(message, PtofaWarning, stacklevel=3)
 
 

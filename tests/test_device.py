@@ -35,10 +35,10 @@ def on_gpu(values: object) -> ndarray:
 def forget():
     """Each test probes anew and may hear each warning."""
     device.probe_gpu.cache_clear()
-    device._say_once.cache_clear()
+    device.say_once.cache_clear()
     yield
     device.probe_gpu.cache_clear()
-    device._say_once.cache_clear()
+    device.say_once.cache_clear()
 
 
 def fake_cupy(*, available: bool = True, total: int = 10, free: int = 1 << 30) -> types.ModuleType:

@@ -11,13 +11,13 @@ import numpy as np
 
 from ptofa_gpu.allocation.plan import AllocationPlan, decide_status
 from ptofa_gpu.allocation.problem import AllocationProblem
-from ptofa_gpu.device import resolve_device, to_device
+from ptofa_gpu.device import resolve_device, say_once, to_device
 from ptofa_gpu.errors import InfeasibleError, InputError, NotAvailableError
 from ptofa_gpu.ops.score import TAILS
 
 METHODS = ("optimal", "heuristic", "manual", "topk", "reference")
 _OPTIONS: dict[str, set[str]] = {
-    "optimal": {"block_rows", "max_memory", "time_limit", "on_infeasible", "warm_start"},
+    "optimal": {"time_limit", "on_infeasible", "warm_start"},
     "heuristic": {"time_limit", "on_infeasible", "tail", "repair"},
     "manual": {"priority"},
     "topk": set(),
@@ -79,9 +79,10 @@ def allocate(
     ----------
     problem : AllocationProblem
     method : {"optimal", "heuristic", "manual", "topk", "reference"}
-        ``heuristic`` is Algorithm 1 of PTOFA (arXiv 2503.03165); ``manual`` and ``topk`` are baselines that promise
-        nothing about the quotas' completeness (topk ignores them); ``reference`` solves the linear program with open
-        solvers, for small instances and as a judge; ``optimal`` is not part of this version.
+        ``optimal`` finds the plan of greatest expected revenue and the prices that prove it (on the CPU only in this
+        version); ``heuristic`` is Algorithm 1 of PTOFA (arXiv 2503.03165); ``manual`` and ``topk`` are baselines that
+        do not promise to meet the quotas (topk ignores them); ``reference`` solves the linear programme with open
+        solvers, for small instances and as a judge.
     device : {"auto", "cpu", "cuda"}
         ``auto`` works where the revenue lives; see `ptofa_gpu.device.resolve_device`.
     seed : int
@@ -91,6 +92,7 @@ def allocate(
     **options
         All but the baselines: ``time_limit`` in seconds, ``on_infeasible`` = "raise" | "relax" (serve as many exposures
         as possible and report every shortfall).
+        optimal: ``warm_start``, the prices of an earlier plan to start from.
         heuristic: ``tail`` = "zero" | "drop" | "inf" (see `ptofa_gpu.ops.score.score_and_pick`), ``repair`` = True
         completes the plan wherever the instance is feasible, False gives the paper's own result (and then never raises
         for infeasibility: the plan's status says it).
@@ -111,7 +113,7 @@ def allocate(
     DeviceError
         ``device="cuda"`` without a usable GPU.
     NotAvailableError
-        ``method="optimal"``.
+        ``method="optimal"`` on a GPU.
 
     Examples
     --------
@@ -122,12 +124,7 @@ def allocate(
     ([0, 1], 4.5)
     """
     _check_options(method, options)
-    if method == "optimal":
-        raise NotAvailableError(
-            "method='optimal' (the certified optimum by prices) is not part of this version. Use method='heuristic' "
-            "for large instances, or method='reference' for the exact optimum of up to some hundred thousand customers."
-        )
-    where = resolve_device(device, problem.revenue)
+    where = _where(method, device, problem)
     watch = Watch(problem.n_customers, progress, options.pop("time_limit", None))
     try:
         plan = _SOLVERS[method](problem, where, watch, options)
@@ -150,6 +147,70 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
         raise InputError(f"on_infeasible={options['on_infeasible']!r} is not known; choose 'raise' or 'relax'.")
     if options.get("tail", "zero") not in TAILS:
         raise InputError(f"tail={options['tail']!r} is not known; choose one of {', '.join(TAILS)}.")
+
+
+def _where(method: str, device: str, problem: AllocationProblem) -> str:
+    """The device that does the work. The optimum has no kernels yet: only "auto" may turn to the CPU for it."""
+    if method == "optimal":
+        where = "cuda" if problem.device == "cuda" and device == "auto" else device
+        if where == "cuda":
+            resolve_device("cuda")
+            raise NotAvailableError(
+                "method='optimal' works on the CPU only in this version. Copy the revenue to host memory "
+                "(revenue.get()) and pass device='cpu', or use method='heuristic' on the GPU."
+            )
+        if where == "auto" and resolve_device("auto", problem.revenue) == "cuda":
+            say_once("device='auto' works on the CPU: method='optimal' has no GPU kernels in this version.")
+        return resolve_device("cpu" if where == "auto" else where)
+    return resolve_device(device, problem.revenue)
+
+
+def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+    from ptofa_gpu.allocation.optimal import optimal
+    from ptofa_gpu.allocation.repair import complete, keep_to_quotas
+
+    on_infeasible = options.get("on_infeasible", "raise")
+    feasibility = problem.feasibility()
+    if not feasibility.ok and on_infeasible == "raise":
+        raise InfeasibleError(feasibility.explain())
+    warm_start = _check_prices(options.get("warm_start"), problem)
+    revenue = problem.host_revenue()
+    found = optimal(problem, revenue, watch, warm_start)
+    if not found.complete:
+        keep_to_quotas(problem, found.funds, revenue)
+        complete(problem, found.funds, revenue, Watch(0, None, None))  # the time is up; a plan must keep the rules
+    plan = _plan(problem, _in_order(problem, found.funds, revenue), "optimal", device, relaxed=on_infeasible == "relax")
+    if feasibility.ok:
+        plan.price, plan.bound = found.price, max(found.bound, plan.objective)
+        plan.status = "optimal" if found.complete else "time_limit"
+    elif found.complete:
+        from ptofa_gpu.allocation.certificate import shadow_prices
+
+        proof = shadow_prices(problem, plan.funds)
+        plan.price, plan.bound = proof.price, proof.bound
+    return plan
+
+
+def _check_prices(price: Any, problem: AllocationProblem) -> np.ndarray | None:
+    if price is None:
+        return None
+    out = np.asarray(price, dtype=np.float64)
+    if out.shape != (problem.n_funds,) or not np.isfinite(out).all():
+        raise InputError(
+            f"warm_start has shape {out.shape}; it needs one finite price for each of the {problem.n_funds} funds, "
+            "such as an earlier plan's price."
+        )
+    return out
+
+
+def _in_order(problem: AllocationProblem, funds: np.ndarray, revenue: np.ndarray) -> np.ndarray:
+    """Each customer's funds by falling revenue."""
+    if problem.k > 1:
+        from ptofa_gpu.allocation.repair import order_slots
+
+        for lo, hi in problem.blocks():
+            funds[lo:hi] = order_slots(funds[lo:hi], revenue[lo:hi])
+    return funds
 
 
 def _require_feasible(problem: AllocationProblem, on_infeasible: str) -> None:
@@ -214,6 +275,7 @@ def _plan(problem: AllocationProblem, funds: Any, method: str, device: str, rela
 
 
 _SOLVERS: dict[str, Callable[[AllocationProblem, Any, Watch, dict[str, Any]], AllocationPlan]] = {
+    "optimal": _optimal,
     "heuristic": _heuristic,
     "manual": _manual,
     "topk": _topk,

@@ -66,6 +66,19 @@ def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: np.ndarray
     return chosen
 
 
+def keep_to_quotas(problem: AllocationProblem, chosen: np.ndarray, revenue: np.ndarray) -> None:
+    """Take the exposures of least revenue from every fund that has more than its quota; empty slots go last."""
+    for f in range(problem.n_funds):
+        rows, slots = np.nonzero(chosen == f)
+        extra = rows.size - int(problem.quota[f])
+        if extra > 0:
+            drop = _largest(-revenue[rows, f].astype(np.float64), extra)
+            chosen[rows[drop], slots[drop]] = -1
+    if problem.k > 1:
+        for lo, hi in problem.blocks():
+            chosen[lo:hi] = order_slots(chosen[lo:hi], revenue[lo:hi])
+
+
 def _shortest_path(arcs: np.ndarray, is_open: np.ndarray) -> list[int] | None:
     """Funds from one that an empty slot can take to one with open quota, by fewest moves; lower indices first."""
     n_funds = arcs.shape[1]

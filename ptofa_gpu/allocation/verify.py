@@ -107,7 +107,8 @@ def _check_quotas(plan: AllocationPlan, counts: np.ndarray) -> None:
 
 
 def _check_certificate(plan: AllocationPlan, funds: np.ndarray, magnitude: float) -> None:
-    slack = _REVENUE_TOLERANCE * max(magnitude, 1e-300)
+    # a bound is a sum of prices and reduced values, each as large as the largest revenue even where the plan earns 0
+    slack = _REVENUE_TOLERANCE * max(magnitude, plan.problem.max_revenue)
     if plan.bound < plan.objective - slack:
         raise AllocationError(f"bound {plan.bound!r} is below the objective {plan.objective!r}.")
     if plan.status != "optimal":

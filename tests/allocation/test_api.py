@@ -39,9 +39,12 @@ def test_an_explicit_gpu_is_never_replaced(problem, monkeypatch):
         ptofa.allocate(problem, "heuristic", device="cuda")
 
 
-def test_optimal_is_typed_as_not_there(problem):
-    with pytest.raises(NotAvailableError, match="method='reference'"):
-        ptofa.allocate(problem)
+def test_the_optimum_has_no_kernels_yet(problem, monkeypatch):
+    from ptofa_gpu.allocation import api
+
+    monkeypatch.setattr(api, "resolve_device", lambda device, array=None: device)
+    with pytest.raises(NotAvailableError, match="CPU only"):
+        ptofa.allocate(problem, "optimal", device="cuda")
 
 
 @pytest.mark.gpu

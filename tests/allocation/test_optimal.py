@@ -1,0 +1,164 @@
+"""The optimum by prices against OR-Tools' min-cost flow and brute force, on instances as nasty as they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import ptofa_gpu as ptofa
+from ptofa_gpu.errors import InfeasibleError, InputError
+from tests.allocation.oracles import brute_force, check_limits, min_cost_flow_value, plan_value
+from tests.allocation.strategies import instances
+
+quick = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def same_value(got, best, scale):
+    assert got.exposures == best.exposures
+    assert float(got.revenue) == pytest.approx(float(best.revenue), rel=1e-9, abs=1e-9 * scale)
+
+
+@quick
+@given(instances(max_customers=60, max_funds=12))
+def test_equals_min_cost_flow(arguments):
+    problem = ptofa.AllocationProblem(**arguments)
+    plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
+    check_limits(problem, plan.funds)
+    same_value(plan_value(problem.revenue, plan.funds), min_cost_flow_value(problem), problem.max_revenue)
+    assert plan.status == ("optimal" if problem.feasibility().ok else "infeasible")
+    assert plan.bound >= plan.objective - 1e-12 * abs(plan.objective)
+    assert abs(plan.bound - plan.objective) <= 1e-9 * max(abs(plan.objective), problem.max_revenue)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(instances(max_customers=400, max_funds=40))
+def test_equals_min_cost_flow_on_larger_instances(arguments):
+    problem = ptofa.AllocationProblem(**arguments)
+    plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
+    same_value(plan_value(problem.revenue, plan.funds), min_cost_flow_value(problem), problem.max_revenue)
+
+
+@settings(max_examples=60, deadline=None)
+@given(instances(max_customers=6, max_funds=3, max_k=3))
+def test_is_the_best_of_all_plans(arguments):
+    problem = ptofa.AllocationProblem(**arguments)
+    plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax")
+    same_value(plan_value(problem.revenue, plan.funds), brute_force(problem), problem.max_revenue)
+
+
+def campaign(customers, funds=8, k=1, seed=0, round_to=None):
+    """Long-tailed revenue, risk limits, and quotas that a random plan delivers."""
+    rng = np.random.default_rng(seed)
+    E = rng.lognormal(rng.normal(0, 1, (customers, 1)), 1.2, (customers, funds)).astype(np.float32)
+    if round_to:
+        magnitude = 10.0 ** (round_to - 1 - np.floor(np.log10(E)))
+        E = (np.round(E * magnitude) / magnitude).astype(np.float32)
+    tolerance = rng.choice(np.arange(1, 6), customers, p=[0.1, 0.2, 0.35, 0.25, 0.1])
+    risk = np.sort(rng.integers(1, 6, funds))
+    risk[: max(k, 2)] = 1
+    noise = np.where(tolerance[:, None] >= risk, rng.gumbel(size=E.shape) + rng.normal(0, 0.7, funds), -np.inf)
+    quota = np.bincount(np.argpartition(-noise, k - 1, axis=1)[:, :k].ravel(), minlength=funds)
+    return ptofa.AllocationProblem(E, quota, k, tolerance, risk)
+
+
+@pytest.mark.parametrize(
+    ("customers", "funds", "k", "round_to"),
+    [
+        (30_000, 8, 1, None),
+        (30_000, 8, 3, None),
+        (10_000, 64, 1, None),
+        (3_000, 200, 16, None),
+        (30_000, 8, 1, 1),
+        (30_000, 8, 1, 2),
+        (10_000, 8, 2, 1),
+    ],
+)
+def test_equals_the_reference_beyond_one_sample(customers, funds, k, round_to):
+    problem = campaign(customers, funds, k, round_to=round_to)
+    plan = ptofa.allocate(problem, "optimal", device="cpu").verify()
+    best = ptofa.allocate(problem, "reference")
+    assert plan.objective == pytest.approx(best.objective, rel=1e-9)
+    assert plan.status == "optimal"
+    assert 0 <= plan.gap <= 1e-9
+
+
+@pytest.mark.parametrize("kind", ["constant", "zero", "100 rows", "one dominates"])
+def test_ties_in_bulk(kind):
+    problem = campaign(30_000)
+    E = problem.revenue.copy()
+    if kind == "constant":
+        E[:] = 3.0
+    elif kind == "zero":
+        E[:] = 0.0
+    elif kind == "100 rows":
+        E = E[np.random.default_rng(0).integers(0, 100, len(E))]
+    else:
+        E[17] *= 1e9
+    problem = ptofa.AllocationProblem(E, problem.quota, 1, problem.tolerance, problem.risk)
+    plan = ptofa.allocate(problem, "optimal", device="cpu").verify()
+    best = ptofa.allocate(problem, "reference")
+    assert plan.objective == pytest.approx(best.objective, rel=1e-9, abs=0)
+    assert plan.status == "optimal"
+
+
+@pytest.mark.parametrize("share", [0.6, 1.3])
+def test_fewer_and_more_exposures_than_slots(share):
+    problem = campaign(20_000)
+    quota = np.round(problem.quota * share).astype(int)
+    problem = ptofa.AllocationProblem(problem.revenue, quota, 1, problem.tolerance, problem.risk)
+    plan = ptofa.allocate(problem, "optimal", device="cpu").verify()
+    assert plan.objective == pytest.approx(ptofa.allocate(problem, "reference").objective, rel=1e-9)
+    assert plan.status == "optimal"
+
+
+def test_a_fund_that_no_one_wants_has_a_negative_price():
+    E = np.array([[2.0, -1.0], [2.0, -3.0], [2.0, -2.0]], np.float32)
+    plan = ptofa.allocate(ptofa.AllocationProblem(E, quota=[1, 1]), "optimal").verify()
+    assert plan.objective == 1.0
+    assert plan.funds[0, 0] == 1
+    assert plan.price[1] < 0
+
+
+def test_same_plan_for_any_number_of_threads(numba_threads):
+    problem = campaign(60_000, round_to=2)
+    plans = []
+    for n in (1, 2):
+        numba_threads(n)
+        plans.append(ptofa.allocate(problem, "optimal", device="cpu"))
+    np.testing.assert_array_equal(plans[0].funds, plans[1].funds)
+    np.testing.assert_array_equal(plans[0].price, plans[1].price)
+    assert plans[0].bound == plans[1].bound
+
+
+def test_warm_start_gives_the_same_optimum():
+    problem = campaign(60_000)
+    cold = ptofa.allocate(problem, "optimal", device="cpu")
+    warm = ptofa.allocate(problem, "optimal", device="cpu", warm_start=cold.price).verify()
+    assert warm.objective == cold.objective
+    far = ptofa.allocate(problem, "optimal", device="cpu", warm_start=np.arange(8) * 100.0).verify()
+    assert far.objective == pytest.approx(cold.objective, rel=1e-12)
+
+
+@pytest.mark.parametrize("price", [np.zeros(3), np.full(8, np.nan)])
+def test_bad_warm_start(price):
+    with pytest.raises(InputError, match="one finite price for each of the 8 funds"):
+        ptofa.allocate(campaign(100), "optimal", warm_start=price)
+
+
+def test_time_limit_still_gives_a_feasible_plan():
+    problem = campaign(30_000, k=2)
+    plan = ptofa.allocate(problem, "optimal", device="cpu", time_limit=0.0).verify()
+    assert plan.status == "time_limit"
+    assert plan.unfilled == 0
+    assert plan.bound >= plan.objective
+    best = ptofa.allocate(problem, "optimal", device="cpu")
+    assert plan.bound >= best.objective >= plan.objective
+
+
+def test_infeasible_is_refused():
+    eligible = np.ones((4, 2), bool)
+    eligible[0] = False
+    problem = ptofa.AllocationProblem(np.ones((4, 2)), [2, 2], eligible=eligible)
+    with pytest.raises(InfeasibleError, match="1 may see none"):
+        ptofa.allocate(problem)
