@@ -105,7 +105,7 @@ def newton(
     price: np.ndarray,
     enough: float,
     floating: bool,
-    max_passes: int = 40,
+    max_passes: int = 60,
     stop: Callable[[], bool] = lambda: False,
 ) -> Prices:
     """Levenberg-Marquardt on the prices until at most `enough` exposures are in the wrong place, or it stalls.
@@ -126,7 +126,7 @@ def newton(
     goal = now.value + float(price @ quota)
     wrong = wrong_place(now.counts, quota, price, floating)
     error = float(np.abs(wrong).sum()) / 2
-    while error > enough and passes < max_passes and failed < 6 and not stop():
+    while error > enough and passes < max_passes and failed < 4 and not stop():
         density = now.swaps / now.delta
         density = (density + density.T) / 2  # the same density, seen from either side of the swap
         np.fill_diagonal(density, 0.0)

@@ -86,7 +86,9 @@ class _Solver:
         held, other, margin, value = choices(*self.data, self.bonus - price, self.scale, self.problem.k, 0, stride)
         held, other, margin = held.ravel(), other.ravel(), margin.ravel()
         counts = np.bincount(held, minlength=n + 1)
-        delta = windows(held, other, margin, wrong_place(counts, quota, price, self.floating))
+        # as many customers as the next, larger sample is likely to find in the wrong place
+        least = max(32, math.isqrt(margin.size // n))
+        delta = windows(held, other, margin, wrong_place(counts, quota, price, self.floating), least)
         close = margin < delta[held, other]
         pair = held[close].astype(np.int64) * (n + 1) + other[close]
         swaps = np.bincount(pair, minlength=(n + 1) ** 2).reshape(n + 1, n + 1)
@@ -111,23 +113,27 @@ class _Solver:
                 return self.sample(p, share, stride)
 
             last = stride == 1
-            enough = self._enough() if last else 2.0 * n_funds
-            found = newton(look, share, price, enough, self.floating, stop=self.watch.expired)
+            # a sample's own quotas are off by about sqrt(n F) exposures: closer than that is wasted
+            enough = self._enough() if last else 0.25 * math.sqrt(share.size * problem.slots / stride)
+            found = newton(look, share, price, enough, self.floating, self._most_passes(), self.watch.expired)
             price, delta = found.price, found.delta
             if last:
                 return self._settle(price, found.error)
             if size * GROWTH > rows:
                 break
             size *= GROWTH
-        narrow = np.maximum(delta / 4, 1.0)
         found = newton(
-            lambda p: self.look(p, narrow), self.quota, price, self._enough(), self.floating, 12, self.watch.expired
+            lambda p: self.look(p, delta), self.quota, price, self._enough(), self.floating, 12, self.watch.expired
         )
         return self._settle(found.price, found.error)
 
+    def _most_passes(self) -> int:
+        """Where ties stall Newton's method the exchange is quicker; with many funds it is not."""
+        return min(60, 16 + self.problem.n_funds // 2)
+
     def _enough(self) -> float:
         """How many exposures in the wrong place the exchange puts right in no time."""
-        return max(8.0 * self.problem.n_funds, self.problem.slots / 4000)
+        return max(4.0 * self.problem.n_funds, self.problem.slots / 40_000)
 
     def _start(self, warm_start: np.ndarray | None) -> np.ndarray:
         level = self.bonus if self.problem.case == "under" else 0.0
@@ -180,7 +186,7 @@ class _Solver:
         rows, n_funds = problem.n_customers, problem.n_funds
         chosen = np.empty((rows, problem.k), np.int16)
         take(*self.data, self.bonus - price, self.scale, chosen)
-        wanted = max(4096, 64 * n_funds, int(8 * error))
+        wanted = max(16_384, 64 * n_funds, int(8 * error))
         moves = 0
         complete = False
         while True:
@@ -194,7 +200,7 @@ class _Solver:
                 break
             if self.watch.expired():
                 break
-            wanted *= 4 if done.moves < 1000 else 2
+            wanted *= 2 if done.paths else 8  # where there was progress the new prices bring others within reach
         return self._optimum(chosen, price, complete, moves)
 
     def _window(self, offset: np.ndarray, chosen: np.ndarray, wanted: int) -> float:

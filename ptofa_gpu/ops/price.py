@@ -326,34 +326,33 @@ def _row_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, u, theta, 
 
 
 @nb.njit(parallel=True, cache=True)
-def _count_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, chunk):
+def _count_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, chunk, close):
+    """Mark the rows that have a swap, and count swaps by chunks of rows."""
     rows, funds = revenue.shape
     k = chosen.shape[1]
     chunks = (rows + chunk - 1) // chunk
     found = np.zeros(chunks, np.int64)
     for c in nb.prange(chunks):
-        nothing = np.empty(0, np.int64)
+        none = np.empty(0, np.int64)
+        data = (revenue, tolerance, risk, mask, offset, scale, chosen)
         n = 0
         for u in range(c * chunk, min(rows, (c + 1) * chunk)):
-            if _margin(revenue, tolerance, risk, mask, offset, scale, chosen, u, funds, k) <= theta:
-                n += _row_swaps(
-                    revenue, tolerance, risk, mask, offset, scale, chosen, u, theta, nothing, nothing, nothing, 0, False
-                )
+            close[u] = _margin(*data, u, funds, k) <= theta
+            if close[u]:
+                n += _row_swaps(*data, u, theta, none, none, none, 0, False)
         found[c] = n
     return found
 
 
 @nb.njit(parallel=True, cache=True)
-def _write_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, chunk, found, arc, cost, row):
-    rows, funds = revenue.shape
-    k = chosen.shape[1]
+def _write_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, chunk, close, found, arc, cost, row):
+    rows = revenue.shape[0]
     for c in nb.prange(found.size):
+        data = (revenue, tolerance, risk, mask, offset, scale, chosen)
         at = found[:c].sum()
         for u in range(c * chunk, min(rows, (c + 1) * chunk)):
-            if _margin(revenue, tolerance, risk, mask, offset, scale, chosen, u, funds, k) <= theta:
-                at += _row_swaps(
-                    revenue, tolerance, risk, mask, offset, scale, chosen, u, theta, arc, cost, row, at, True
-                )
+            if close[u]:
+                at += _row_swaps(*data, u, theta, arc, cost, row, at, True)
 
 
 def collect_swaps(
@@ -378,7 +377,8 @@ def collect_swaps(
         The customer. In order of the rows, the same for any number of threads.
     """
     chunk = 8192
-    arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta, chunk)
+    close = np.zeros(revenue.shape[0], np.bool_)
+    arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta, chunk, close)
     found = _count_swaps(*arguments)
     n = int(found.sum())
     arc, cost, row = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
