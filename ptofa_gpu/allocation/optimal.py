@@ -219,13 +219,13 @@ class _Solver:
             price = price - self.bonus
         elif problem.case == "exact":
             price = price - price.min()
-        price = np.ldexp(price, -self.shift)
+        price = np.ldexp(price, -self.shift) if problem.max_revenue else np.zeros(problem.n_funds)
         return Optimum(chosen, price, self._bound(price), complete, self.passes, moves)
 
     def _bound(self, price: np.ndarray) -> float:
         """g(price): no plan that meets every constraint earns more. In finer units: there is no bonus."""
         problem = self.problem
-        if problem.max_revenue == 0.0 and not price.any():
+        if problem.max_revenue == 0.0:
             return 0.0
         largest = max(problem.max_revenue, float(np.abs(price).max()))
         shift = 50 - int(np.frexp(4 * largest)[1])
