@@ -114,7 +114,7 @@ def allocate(
     funds: Annotated[Path, typer.Argument(help=".parquet or .csv with fund, quota and, for risk limits, risk.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the plan goes.")] = Path("plan.parquet"),
     k: Annotated[int, typer.Option("-k", help="Slots per customer.")] = 1,
-    method: Annotated[Method, typer.Option(help="The allocator.")] = Method.heuristic,
+    method: Annotated[Method, typer.Option(help="The allocator.")] = Method.optimal,
     device: Annotated[DeviceChoice, typer.Option(help="Where to work.")] = DeviceChoice.auto,
     on_infeasible: Annotated[
         OnInfeasible | None, typer.Option(help="Stop, or serve as many exposures as can be.")

@@ -151,18 +151,16 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
 
 def _where(method: str, device: str, problem: AllocationProblem) -> str:
     """The device that does the work. The optimum has no kernels yet: only "auto" may turn to the CPU for it."""
-    if method == "optimal":
-        where = "cuda" if problem.device == "cuda" and device == "auto" else device
-        if where == "cuda":
-            resolve_device("cuda")
+    where = resolve_device(device, problem.revenue)
+    if method == "optimal" and where == "cuda":
+        if device == "cuda":
             raise NotAvailableError(
-                "method='optimal' works on the CPU only in this version. Copy the revenue to host memory "
-                "(revenue.get()) and pass device='cpu', or use method='heuristic' on the GPU."
+                "method='optimal' works on the CPU only in this version. Pass device='auto' or 'cpu', or use "
+                "method='heuristic' on the GPU."
             )
-        if where == "auto" and resolve_device("auto", problem.revenue) == "cuda":
-            say_once("device='auto' works on the CPU: method='optimal' has no GPU kernels in this version.")
-        return resolve_device("cpu" if where == "auto" else where)
-    return resolve_device(device, problem.revenue)
+        say_once("device='auto' works on the CPU: method='optimal' has no GPU kernels in this version.")
+        return "cpu"
+    return where
 
 
 def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:

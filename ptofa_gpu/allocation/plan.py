@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu.device import to_device
 from ptofa_gpu.ops.sums import chosen_sum
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class AllocationPlan:
 
     def __post_init__(self) -> None:
         n = self.problem.n_funds
+        self.funds = to_device(self.funds, self.problem.device)
         host = self.host_funds()
         self.exposures: np.ndarray = np.bincount(host[host >= 0].astype(np.int64), minlength=n).astype(np.int64)
         shift = self.problem.fixed_point_shift

@@ -28,7 +28,7 @@ METHOD_COLOURS = {
     "random": GREY,
 }
 METHOD_LABELS = {
-    "optimal": "optimal",
+    "optimal": "optimum (by prices)",
     "reference": "optimum (reference)",
     "heuristic": "heuristic (Alg. 1)",
     "manual": "manual",
