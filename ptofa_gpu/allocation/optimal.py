@@ -151,8 +151,10 @@ class _Solver:
         rows, n_funds = problem.n_customers, problem.n_funds
         stride = max(1, rows // max(SMALL_SAMPLE, 4 * n_funds))
         revenue, tolerance, risk, mask = self.data
+        # contiguous, as the whole is: another layout would be compiled for anew
         some = np.ascontiguousarray(revenue[::stride])
-        data = (some, tolerance[::stride], risk, None if mask is None else mask[::stride])
+        some_mask = None if mask is None else np.ascontiguousarray(mask[::stride])
+        data = (some, np.ascontiguousarray(tolerance[::stride]), risk, some_mask)
         share = self.quota * (len(some) / rows)
         quota = np.floor(share * 0.98) if problem.case == "under" else np.ceil(share * 1.02)
         chosen = np.empty((len(some), problem.k), np.int16)
@@ -206,10 +208,10 @@ class _Solver:
     def _window(self, offset: np.ndarray, chosen: np.ndarray, wanted: int) -> float:
         """How much a swap may lose so that about `wanted` customers have one; infinite when that is everyone."""
         rows = self.problem.n_customers
-        if wanted >= rows:
-            return math.inf
         stride = max(1, rows // 50_000)
         margins = np.sort(swap_margins(*self.data, offset, self.scale, chosen, stride))
+        if wanted >= rows:
+            return math.inf
         place = math.ceil(wanted / rows * margins.size)
         return float(max(margins[min(place, margins.size - 1)], 1.0))
 
