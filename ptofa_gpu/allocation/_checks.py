@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ptofa_gpu.device import as_array
+from ptofa_gpu.device import as_array, to_device
 from ptofa_gpu.errors import InputError
 
 MAX_FUNDS = 1 << 14  # fund indices are kept as int16
@@ -59,7 +59,7 @@ def _raise_not_finite(finite: np.ndarray) -> None:
 
 def check_quota(quota: Any, n_funds: int, names: Sequence[str] | None) -> np.ndarray:
     """Quotas as int64."""
-    raw = np.asarray(quota.get() if hasattr(quota, "get") and not isinstance(quota, np.ndarray) else quota)
+    raw = to_device(quota, "cpu")
     if raw.ndim != 1 or raw.shape[0] != n_funds:
         raise InputError(f"quota has shape {raw.shape}; one number for each of the {n_funds} funds needs ({n_funds},).")
     if raw.dtype.kind not in "iuf":
@@ -113,8 +113,7 @@ def check_levels(tolerance: Any, risk: Any, n_customers: int, n_funds: int) -> t
 
 
 def _level(values: Any, n: int, what: str, of: str) -> np.ndarray:
-    array = as_array(values)
-    raw = array if isinstance(array, np.ndarray) else array.get()
+    raw = to_device(values, "cpu")
     if raw.shape != (n,):
         raise InputError(f"{what} has shape {raw.shape}; one level for each of the {n:,} {of} needs ({n},).")
     if raw.dtype.kind not in "iuf":
@@ -133,8 +132,7 @@ def pack_eligible(eligible: Any, n_customers: int, n_funds: int) -> np.ndarray |
     """Eligibility as (U, ceil(F / 64)) uint64 words; None when nothing is excluded."""
     if eligible is None:
         return None
-    array = as_array(eligible)
-    raw = array if isinstance(array, np.ndarray) else array.get()
+    raw = to_device(eligible, "cpu")
     words = (n_funds + 63) // 64
     if raw.dtype == np.uint64 and raw.shape == (n_customers,) and n_funds <= 64:
         return np.ascontiguousarray(raw[:, None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Literal
@@ -103,6 +104,7 @@ def allocate(
     Returns
     -------
     AllocationPlan
+        The first call of a fresh installation compiles the CPU code for some seconds; the plan's note says so.
 
     Raises
     ------
@@ -125,6 +127,7 @@ def allocate(
     """
     _check_options(method, options)
     where = _where(method, device, problem)
+    compiled = _compiled_functions()
     watch = Watch(problem.n_customers, progress, options.pop("time_limit", None))
     try:
         plan = _SOLVERS[method](problem, where, watch, options)
@@ -133,7 +136,18 @@ def allocate(
     if watch.timed_out and plan.status != "optimal":
         plan.status = "time_limit"
     plan.seconds = watch.seconds
+    if _compiled_functions() > compiled:
+        plan.note = "the time includes compiling the CPU code, once an installation; the next call is quicker"
     return plan
+
+
+def _compiled_functions() -> int:
+    """How many functions of ours Numba has compiled in this process (and not loaded from its cache)."""
+    from numba.core.dispatcher import Dispatcher
+
+    ours = [m for name, m in sys.modules.items() if name.startswith(("ptofa_gpu.ops.", "ptofa_gpu.allocation."))]
+    functions = {id(f): f for m in ours for f in vars(m).values() if isinstance(f, Dispatcher)}
+    return sum(sum(f.stats.cache_misses.values()) for f in functions.values())
 
 
 def _check_options(method: str, options: dict[str, Any]) -> None:

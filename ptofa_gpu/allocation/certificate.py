@@ -48,6 +48,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation import _residual
+from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
 
 if TYPE_CHECKING:
@@ -307,7 +308,7 @@ def _offender(kind: str, u: int, names: list[str], has: int, other: int, less: f
 
 
 def _plan_array(problem: AllocationProblem, funds: Any) -> np.ndarray:
-    plan = np.ascontiguousarray(funds.get() if hasattr(funds, "get") else funds)
+    plan = np.ascontiguousarray(to_device(funds, "cpu"))
     if plan.shape != (problem.n_customers, problem.k):
         raise InputError(
             f"the plan has shape {plan.shape}; {problem.n_customers} customers with {problem.k} slots need "

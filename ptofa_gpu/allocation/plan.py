@@ -192,13 +192,17 @@ class AllocationPlan:
             f"{self.method} plan for {p.n_customers:,} customers x {p.n_funds} funds, k={p.k}: {self.status}",
             f"  expected revenue {self.objective:,.2f}"
             + ("" if math.isnan(self.bound) else f" of at most {self.bound:,.2f} (gap {self.gap:.2e})"),
-            f"  {int(self.exposures.sum()):,} exposures, {self.unfilled:,} of {p.slots:,} slots empty; "
-            f"{p._case_in_words()}",
+            f"  {int(self.exposures.sum()):,} of {int(p.quota.sum()):,} exposures bought, "
+            f"{self.unfilled:,} of {p.slots:,} slots empty" + ("; quotas are upper bounds" * (p.case == "over")),
         ]
+        if self.relaxed and self.status == "infeasible":
+            lines.append("  no plan can make more exposures; this one makes as many as can be made")
         for what, amount in (("short of its quota", self.shortfall), ("over its quota", self.excess)):
             worst = [f"{p.names[f]!r} by {amount[f]:,}" for f in np.argsort(-amount, kind="stable")[:5] if amount[f]]
             if worst:
-                lines.append(f"  {int((amount > 0).sum())} fund(s) {what}: {', '.join(worst)}")
+                n = int((amount > 0).sum())
+                more = f" and {n - len(worst)} more" if n > len(worst) else ""
+                lines.append(f"  {n} fund{'s' * (n > 1)} {what}: {', '.join(worst)}{more}")
         if self.note:
             lines.append(f"  {self.note}")
         lines.append(f"  {self.seconds:.3f} s on {self.device}")

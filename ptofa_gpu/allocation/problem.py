@@ -76,6 +76,7 @@ class AllocationProblem:
     ):
         self.revenue, self.max_revenue = check_revenue(revenue)
         n_customers, n_funds = self.revenue.shape
+        names = None if names is None else list(names)
         self.quota = check_quota(quota, n_funds, names)
         self.k = check_k(k, n_funds)
         self.names = check_names(names, n_funds)

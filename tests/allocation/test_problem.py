@@ -118,3 +118,19 @@ def test_repr_escapes_names():
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "4 customers" in repr(problem)
+
+
+def test_pandas_series_are_taken_for_every_argument():
+    import pandas as pd
+
+    funds = pd.DataFrame({"quota": [2, 1, 1], "risk": [1, 2, 1], "name": list("abc")}, index=[7, 8, 9])
+    people = pd.Series([1, 2, 3, 1], index=[5, 6, 7, 8])
+    eligible = pd.DataFrame(np.ones((4, 3), bool))
+    problem = ptofa.AllocationProblem(
+        pd.DataFrame(E), funds["quota"], 1, people, funds["risk"], eligible, names=funds["name"]
+    )
+    assert problem.quota.tolist() == [2, 1, 1]
+    assert problem.tolerance.tolist() == [1, 2, 3, 1]
+    assert problem.names == ["a", "b", "c"]
+    with pytest.raises(InputError, match="fund 'b' is -1"):
+        ptofa.AllocationProblem(E, pd.Series([2, -1, 1], index=[7, 8, 9]), names=funds["name"])
