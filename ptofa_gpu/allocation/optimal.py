@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SMALL_SAMPLE, FIRST_SAMPLE, GROWTH = 1024, 20_000, 8
 PATHS_AT_A_TIME = 20_000
+ALL_AT_ONCE = 400_000  # pairs: with fewer all swaps are collected
 
 
 @dataclass
@@ -188,7 +189,8 @@ class _Solver:
         rows, n_funds = problem.n_customers, problem.n_funds
         chosen = np.empty((rows, problem.k), np.int16)
         take(*self.data, self.bonus - price, self.scale, chosen)
-        wanted = max(16_384, 64 * n_funds, int(8 * error))
+        quarter = rows if rows * n_funds <= ALL_AT_ONCE else rows // 4
+        wanted = min(max(4096, rows // 64, 16 * n_funds, int(8 * error)), quarter)
         moves = 0
         complete = False
         while True:
@@ -202,7 +204,8 @@ class _Solver:
                 break
             if self.watch.expired():
                 break
-            wanted *= 2 if done.paths else 8  # where there was progress the new prices bring others within reach
+            # where there was progress the new prices bring others within reach; else look at everyone if need be
+            wanted = max(wanted, min(2 * wanted, quarter)) if done.paths else 8 * wanted
         return self._optimum(chosen, price, complete, moves)
 
     def _window(self, offset: np.ndarray, chosen: np.ndarray, wanted: int) -> float:
