@@ -32,9 +32,10 @@ def eager(frame: Any, what: str) -> Eager:
     try:
         known = nw.from_native(frame)
     except TypeError as e:
+        kind = f"{type(frame).__module__}.{type(frame).__qualname__}".removeprefix("builtins.")
         raise InputError(
-            f"{what} is a {type(frame).__module__}.{type(frame).__qualname__}, not a data frame. Pass a pandas, "
-            "Polars, PyArrow or cuDF frame (or another that narwhals knows)."
+            f"{what} is a {kind}, not a data frame. Pass a pandas, Polars, PyArrow or cuDF frame (or another that "
+            "narwhals knows)."
         ) from e
     return known.collect() if isinstance(known, nw.LazyFrame) else known
 

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from ptofa_gpu._columns import eager
 from ptofa_gpu.device import as_array
-from ptofa_gpu.errors import SchemaError
+from ptofa_gpu.errors import InputError, SchemaError
+
+#: As many column names as a message shows.
+_COLUMNS_SHOWN = 12
 
 
 def read_frames(revenue: Any, customers: Any, funds: Any, *, eligible: Any, missing: str) -> dict[str, Any]:
     """The arguments of `AllocationProblem` (and ``backend``, the data-frame library of `customers`)."""
-    import narwhals as nw
-
     problems: list[str] = []
     people = _frame(customers, "customers", ["customer"], problems)
     products = _frame(funds, "funds", ["fund", "quota"], problems)
@@ -45,21 +47,21 @@ def read_frames(revenue: Any, customers: Any, funds: Any, *, eligible: Any, miss
         "names": names,
         "customer_ids": customer_ids,
         "fund_ids": fund_ids,
-        "backend": nw.from_native(customers).implementation.value,
+        "backend": people.implementation.value,
     }
 
 
 def _frame(native: Any, what: str, columns: list[str], problems: list[str]) -> Any:
-    import narwhals as nw
-
     try:
-        frame = nw.from_native(native, eager_only=True)
-    except TypeError:
-        problems.append(f"{what} is a {type(native).__name__}, not a data frame (pandas, Polars, PyArrow, cuDF, ...)")
+        frame = eager(native, what)
+    except InputError as e:
+        problems.append(str(e))
         return None
     lacking = [c for c in columns if c not in frame.columns]
     if lacking:
-        problems.append(f"{what} lacks the column(s) {', '.join(lacking)}; it has {', '.join(map(str, frame.columns))}")
+        problems.append(
+            f"{what} lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; it has {_columns_of(frame)}"
+        )
         return None
     if len(frame) == 0:
         problems.append(f"{what} has no rows")
@@ -67,15 +69,26 @@ def _frame(native: Any, what: str, columns: list[str], problems: list[str]) -> A
     return frame
 
 
+def _columns_of(frame: Any) -> str:
+    names = [repr(c) for c in frame.columns]
+    left = len(names) - _COLUMNS_SHOWN
+    return ", ".join(names[:_COLUMNS_SHOWN]) + (f" and {left:,} more" if left > 0 else "")
+
+
+def _rows(n: int, one: str, many: str) -> str:
+    """'1 row is', '2 rows are'."""
+    return f"1 row {one}" if n == 1 else f"{n:,} rows {many}"
+
+
 def _unique_ids(frame: Any, column: str, what: str, problems: list[str]) -> np.ndarray:
     series = frame[column]
     empty = int(series.null_count())
     if empty:
-        problems.append(f"{what}.{column}: {empty:,} row(s) without an id")
+        problems.append(f"{what}.{column}: {_rows(empty, 'has', 'have')} no id")
     twice = int(len(series) - series.n_unique())
     if twice:
         first = series.filter(series.is_duplicated()).to_list()[0]
-        problems.append(f"{what}.{column}: {twice:,} row(s) repeat an id; the first is {first!r}")
+        problems.append(f"{what}.{column}: {_rows(twice, 'repeats', 'repeat')} an id; the first is {first!r}")
     return np.asarray(series.to_numpy())
 
 
@@ -86,7 +99,12 @@ def _numbers(frame: Any, column: str, what: str, problems: list[str]) -> np.ndar
         return np.zeros(len(series), np.int64)
     empty = int(series.null_count())
     if empty:
-        problems.append(f"{what}.{column}: {empty:,} row(s) are empty")
+        key = "fund" if what == "funds" else "customer"
+        first = frame.filter(series.is_null())[key].to_list()[0]
+        problems.append(
+            f"{what}.{column}: {_rows(empty, 'is', 'are')} empty, {'that' if empty == 1 else 'the first'} of {key} "
+            f"{first!r}"
+        )
         return np.zeros(len(series), np.int64)
     return np.asarray(series.to_numpy())
 
@@ -95,11 +113,9 @@ def _revenue(
     revenue: Any, customer_ids: np.ndarray, fund_ids: np.ndarray, missing: str, problems: list[str]
 ) -> tuple[Any, np.ndarray | None]:
     """E in the order of the ids, on the device of the frame; and the pairs a long frame holds, if not all."""
-    import narwhals as nw
-
     try:
-        frame = nw.from_native(revenue, eager_only=True)
-    except TypeError:
+        frame = eager(revenue, "revenue")
+    except InputError:  # no frame, so an array of some library
         E = as_array(revenue)
         if E.shape != (customer_ids.size, fund_ids.size):
             problems.append(
@@ -107,19 +123,28 @@ def _revenue(
             )
         return E, None
     if "customer" not in frame.columns:
-        problems.append("revenue lacks the column customer (and then fund, revenue; or one column a fund)")
+        problems.append(
+            "revenue lacks the column customer (and then fund, revenue; or one column a fund); it has "
+            f"{_columns_of(frame)}"
+        )
         return None, None
     long = "fund" in frame.columns and "revenue" in frame.columns
-    row, unknown = _positions(frame["customer"].to_numpy(), customer_ids)
-    if unknown:
-        problems.append(f"revenue.customer: {unknown:,} row(s) name a customer that customers does not hold")
+    row = _positions(frame, "customer", customer_ids, "customers", problems)
     if long:
         return _from_long(frame, row, customer_ids, fund_ids, missing, problems)
     return _from_wide(frame, row, customer_ids, fund_ids, problems)
 
 
-def _positions(values: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, int]:
-    """The place of each value among `ids` (-1 where unknown), and how many are unknown."""
+def _positions(frame: Any, column: str, ids: np.ndarray, where: str, problems: list[str]) -> np.ndarray:
+    """The place of each id among `ids`, the ids of the frame `where`; -1 where unknown."""
+    values = frame[column].to_numpy()
+    here, there = _kind(values), _kind(ids)
+    if here != there and "other" not in (here, there):
+        problems.append(
+            f"revenue.{column} and {where}.{column} do not match: ids are {here} here and {there} there; write both "
+            "the same way"
+        )
+        return np.full(len(values), -1)
     if values.dtype.kind in "iu" and ids.dtype.kind in "iu":
         order = np.argsort(ids, kind="stable")
         at = np.minimum(np.searchsorted(ids[order], values), ids.size - 1)
@@ -127,15 +152,26 @@ def _positions(values: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, int]:
     else:
         place = {v: i for i, v in enumerate(ids.tolist())}
         out = np.fromiter((place.get(v, -1) for v in values.tolist()), np.int64, len(values))
-    return out, int((out < 0).sum())
+    unknown = int((out < 0).sum())
+    if unknown:
+        problems.append(
+            f"revenue.{column}: {_rows(unknown, 'names', 'name')} a {column} that {where} does not hold; the first is "
+            f"{values[int(np.argmin(out >= 0))]!s}"
+        )
+    return out
+
+
+def _kind(ids: np.ndarray) -> str:
+    if ids.dtype.kind in "iu":
+        return "integers"
+    first = next((v for v in ids.tolist() if v is not None), None)
+    return "text" if isinstance(first, str) else "other"
 
 
 def _from_long(
     frame: Any, row: np.ndarray, customer_ids: np.ndarray, fund_ids: np.ndarray, missing: str, problems: list[str]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    column, unknown = _positions(frame["fund"].to_numpy(), fund_ids)
-    if unknown:
-        problems.append(f"revenue.fund: {unknown:,} row(s) name a fund that funds does not hold")
+    column = _positions(frame, "fund", fund_ids, "funds", problems)
     values = _numbers(frame, "revenue", "revenue", problems)
     if problems:
         return None, None
@@ -145,7 +181,7 @@ def _from_long(
     held[flat] = True
     twice = flat.size - int(held.sum())
     if twice:
-        problems.append(f"revenue: {twice:,} row(s) repeat a (customer, fund) pair")
+        problems.append(f"revenue: {_rows(twice, 'repeats', 'repeat')} a (customer, fund) pair")
     absent = held.size - int(held.sum())
     if absent and missing != "exclude":
         problems.append(
@@ -164,10 +200,12 @@ def _from_wide(
     lacking = [c for c in columns if c not in frame.columns]
     if lacking:
         problems.append(
-            f"revenue lacks a column for {len(lacking):,} fund(s), the first is {lacking[0]!r} (a wide frame has one "
+            f"revenue lacks a column for {len(lacking):,} fund{'s' * (len(lacking) > 1)}, the first is {lacking[0]!r} (a wide frame has one "
             "column a fund, named by its id; a long one has customer, fund, revenue)"
         )
         return None, None
+    if (row < 0).any():
+        return None, None  # said already
     if np.unique(row).size != row.size or row.size != customer_ids.size:
         problems.append(f"revenue has {row.size:,} rows for {customer_ids.size:,} customers; it needs one row each")
         return None, None

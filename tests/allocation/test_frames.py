@@ -86,11 +86,11 @@ def test_everything_wrong_is_in_one_error():
         ptofa.AllocationProblem.from_frames(frame, people, funds)
     text = str(caught.value)
     for words in (
-        "customers.customer: 1 row(s) repeat an id; the first is 'u0'",
+        "customers.customer: 1 row repeats an id; the first is 'u0'",
         "customers.tolerance has type",
-        "funds.quota: 1 row(s) are empty",
-        "revenue.fund: 1 row(s) name a fund",
-        "revenue.customer: 3 row(s) name a customer",
+        "funds.quota: 1 row is empty, that of fund 'c'",
+        "revenue.fund: 1 row names a fund that funds does not hold; the first is zzz",
+        "revenue.customer: 3 rows name a customer that customers does not hold; the first is u1",
     ):
         assert words in text
     assert len(caught.value.problems) == 5
@@ -107,7 +107,7 @@ def test_everything_wrong_is_in_one_error():
         ({"revenue": E[:5]}, r"shape \(5, 3\); customers has 6 rows"),
         ({"revenue": wide().drop(columns="b")}, "lacks a column for 1 fund"),
         ({"revenue": wide().iloc[:5]}, "5 rows for 6 customers"),
-        ({"revenue": wide().drop(columns="customer")}, "lacks the column customer"),
+        ({"revenue": wide().drop(columns="customer")}, r"lacks the column customer .*; it has 'a', 'b', 'c'"),
         ({"revenue": pd.concat([long(), long().iloc[:2]])}, "2 row"),
     ],
 )
@@ -115,3 +115,44 @@ def test_bad_frames(change, words):
     arguments = {"revenue": wide(), "customers": PEOPLE, "funds": FUNDS, **change}
     with pytest.raises(SchemaError, match=words):
         ptofa.AllocationProblem.from_frames(**arguments)
+
+
+def numbered(frame):
+    return frame.assign(customer=range(6))
+
+
+@pytest.mark.parametrize("revenue", [wide(), long()], ids=["wide", "long"])
+def test_ids_of_two_types_are_one_problem(revenue):
+    with pytest.raises(SchemaError) as caught:
+        ptofa.AllocationProblem.from_frames(revenue, numbered(PEOPLE), FUNDS)
+    assert caught.value.problems == [
+        "revenue.customer and customers.customer do not match: ids are text here and integers there; write both the "
+        "same way"
+    ]
+
+
+def test_an_unknown_customer_in_a_wide_frame_is_one_problem():
+    with pytest.raises(SchemaError) as caught:
+        ptofa.AllocationProblem.from_frames(wide().replace({"customer": {"u4": "who"}}), PEOPLE, FUNDS)
+    assert caught.value.problems == [
+        "revenue.customer: 1 row names a customer that customers does not hold; the first is who"
+    ]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_an_empty_revenue_names_the_first_customer(library):
+    frame = wide()
+    frame.loc[[2, 4], "b"] = None
+    if library != "pandas":
+        frame = native(frame, library)
+    with pytest.raises(SchemaError, match=r"revenue\.b: 2 rows are empty, the first of customer 'u2'"):
+        ptofa.AllocationProblem.from_frames(frame, PEOPLE, FUNDS)
+
+
+@pytest.mark.parametrize("revenue", [wide([3, 1, 2, 0, 5, 4]), long()], ids=["wide", "long"])
+def test_lazy_frames_are_collected(revenue):
+    pl = pytest.importorskip("polars")
+    lazy = [pl.from_pandas(frame).lazy() for frame in (revenue, PEOPLE, FUNDS)]
+    problem = ptofa.AllocationProblem.from_frames(*lazy)
+    np.testing.assert_array_equal(problem.host_revenue(), E)
+    assert isinstance(ptofa.allocate(problem, "heuristic").to_frame(), pl.DataFrame)

@@ -184,7 +184,7 @@ def test_an_inconsistent_schema_cannot_be_made() -> None:
 
 
 def test_what_is_no_data_frame_is_named() -> None:
-    with pytest.raises(InputError, match=r"customers is a builtins\.dict, not a data frame"):
+    with pytest.raises(InputError, match=r"customers is a dict, not a data frame"):
         schema_of(x=Feature("x", "numeric")).encode_customers({"x": [1]})
 
 
