@@ -23,6 +23,24 @@ def units(value, scale):
     return (np.float64(value) * scale + ROUND) - ROUND
 
 
+@nb.njit
+def _best(revenue, tolerance, risk, mask, offset, scale, u, floor, value, fund):
+    """Fill `value` and `fund` with the customer's best reduced values above `floor`, equal ones by lower fund; how many."""
+    n, size = 0, value.size
+    for f in range(revenue.shape[1]):
+        if may_see(tolerance, risk, mask, u, f):
+            r = units(revenue[u, f], scale) + offset[f]
+            if r <= floor or (n == size and r <= value[size - 1]):
+                continue
+            j = min(n, size - 1)
+            while j > 0 and value[j - 1] < r:
+                value[j], fund[j] = value[j - 1], fund[j - 1]
+                j -= 1
+            value[j], fund[j] = r, f
+            n = min(n + 1, size)
+    return n
+
+
 @nb.njit(parallel=True, cache=True)
 def _price_pass_one(revenue, tolerance, risk, mask, offset, scale, delta, first, stride, count, threads):
     """`_price_pass` for one slot a customer: the best and the second best are enough."""
@@ -65,18 +83,7 @@ def _price_pass(revenue, tolerance, risk, mask, offset, scale, delta, k, first, 
         value, fund = np.empty(k + 1), np.empty(k + 1, np.int64)
         for i in range(count * t // threads, count * (t + 1) // threads):
             u = first + i * stride
-            n = 0
-            for f in range(funds):
-                if may_see(tolerance, risk, mask, u, f):
-                    r = units(revenue[u, f], scale) + offset[f]
-                    if n > k and r <= value[k]:
-                        continue
-                    j = min(n, k)
-                    while j > 0 and value[j - 1] < r:
-                        value[j], fund[j] = value[j - 1], fund[j - 1]
-                        j -= 1
-                    value[j], fund[j] = r, f
-                    n = min(n + 1, k + 1)
+            n = _best(revenue, tolerance, risk, mask, offset, scale, u, -np.inf, value, fund)
             taken = 0
             while taken < min(n, k) and value[taken] > 0.0:
                 v = np.int64(value[taken])
@@ -154,18 +161,7 @@ def _choices(revenue, tolerance, risk, mask, offset, scale, k, first, stride, he
     for i in nb.prange(rows):
         u = first + i * stride
         best, fund = np.empty(k + 1), np.empty(k + 1, np.int64)
-        n = 0
-        for f in range(funds):
-            if may_see(tolerance, risk, mask, u, f):
-                r = units(revenue[u, f], scale) + offset[f]
-                if n > k and r <= best[k]:
-                    continue
-                j = min(n, k)
-                while j > 0 and best[j - 1] < r:
-                    best[j], fund[j] = best[j - 1], fund[j - 1]
-                    j -= 1
-                best[j], fund[j] = r, f
-                n = min(n + 1, k + 1)
+        n = _best(revenue, tolerance, risk, mask, offset, scale, u, -np.inf, best, fund)
         taken = 0
         while taken < min(n, k) and best[taken] > 0.0:
             taken += 1
@@ -216,24 +212,12 @@ def choices(
 
 @nb.njit(parallel=True, cache=True)
 def _take(revenue, tolerance, risk, mask, offset, scale, chosen, threads):
-    rows, funds = revenue.shape
-    k = chosen.shape[1]
+    rows, k = chosen.shape
     for t in nb.prange(threads):
         value = np.empty(k)
         fund = np.empty(k, np.int64)
         for u in range(rows * t // threads, rows * (t + 1) // threads):
-            n = 0
-            for f in range(funds):
-                if may_see(tolerance, risk, mask, u, f):
-                    r = units(revenue[u, f], scale) + offset[f]
-                    if r <= 0.0 or (n == k and r <= value[k - 1]):
-                        continue
-                    j = min(n, k - 1)
-                    while j > 0 and value[j - 1] < r:
-                        value[j], fund[j] = value[j - 1], fund[j - 1]
-                        j -= 1
-                    value[j], fund[j] = r, f
-                    n = min(n + 1, k)
+            n = _best(revenue, tolerance, risk, mask, offset, scale, u, 0.0, value, fund)
             for j in range(k):
                 chosen[u, j] = fund[j] if j < n else -1
 

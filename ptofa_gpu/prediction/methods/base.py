@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -107,7 +108,7 @@ class LabelStatistics:
         )
 
 
-class RevenueMethod(nn.Module):
+class RevenueMethod(nn.Module, ABC):
     """A network with heads and a loss. Subclasses make the heads and say what a row's likelihood is.
 
     Parameters
@@ -147,17 +148,17 @@ class RevenueMethod(nn.Module):
             self.get_buffer(field.name).fill_(float(getattr(statistics, field.name)))
         self.start_heads(statistics)
 
+    @abstractmethod
     def start_heads(self, statistics: LabelStatistics) -> None:
         """Initialise the last biases from the statistics, and refuse settings that cannot work."""
-        raise NotImplementedError
 
+    @abstractmethod
     def outputs(self, hidden: Tensor) -> PairOutput:
         """Logit, mu and sigma from the network's representation of pairs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def row_loss(self, output: PairOutput, labels: Labels) -> Tensor:
         """Negative log-likelihood of each row, (N,)."""
-        raise NotImplementedError
 
     def labels(self, converted: Tensor, amount: Tensor) -> Labels:
         """Labels in the model's unit, from conversions (N,) bool and amounts (N,) in currency."""
