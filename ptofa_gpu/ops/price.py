@@ -25,7 +25,7 @@ def units(value, scale):
 
 @nb.njit
 def _best(revenue, tolerance, risk, mask, offset, scale, u, floor, value, fund):
-    """Fill `value` and `fund` with the customer's best reduced values above `floor`, equal ones by lower fund; how many."""
+    """Fill `value` and `fund` with the customer's best reduced values above `floor`, ties by lower fund; how many."""
     n, size = 0, value.size
     for f in range(revenue.shape[1]):
         if may_see(tolerance, risk, mask, u, f):
