@@ -17,19 +17,23 @@ if TYPE_CHECKING:
     from ptofa_gpu.allocation.feasibility import Feasibility as Feasibility
     from ptofa_gpu.allocation.plan import AllocationPlan as AllocationPlan
     from ptofa_gpu.allocation.problem import AllocationProblem as AllocationProblem
+    from ptofa_gpu.datasets import ExposureData as ExposureData
     from ptofa_gpu.prediction.model import RevenueModel as RevenueModel
     from ptofa_gpu.prediction.revenue import expected_revenue as expected_revenue
     from ptofa_gpu.prediction.schema import Schema as Schema
+    from ptofa_gpu.prediction.training import fit as fit
 
 # public name -> module; imported on first use, so that `import ptofa_gpu` stays well under a second
 _EXPORTS = {
     "AllocationPlan": "ptofa_gpu.allocation.plan",
     "AllocationProblem": "ptofa_gpu.allocation.problem",
+    "ExposureData": "ptofa_gpu.datasets",
     "Feasibility": "ptofa_gpu.allocation.feasibility",
     "RevenueModel": "ptofa_gpu.prediction.model",
     "Schema": "ptofa_gpu.prediction.schema",
     "allocate": "ptofa_gpu.allocation.api",
     "expected_revenue": "ptofa_gpu.prediction.revenue",
+    "fit": "ptofa_gpu.prediction.training",
 }
 _MODULES = ("datasets", "errors", "evaluation", "reporting")
 __all__ = [*_EXPORTS, *_MODULES, "__version__"]  # noqa: PLE0604

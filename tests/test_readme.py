@@ -27,15 +27,18 @@ def test_python_blocks_run(block: str, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     names: dict = {"__name__": "readme"}
     exec(compile(block, "README.md", "exec"), names)
+    if "plan" not in names:  # the block about one's own data stops where the others go on
+        assert names["data"].n_customers == 5
+        return
     plan = names["plan"]
-    assert plan.status == "feasible"
+    assert plan.status == "optimal"
     assert plan.unfilled == 0
     if (tmp_path / "plan.parquet").exists():
         assert pq.read_table(tmp_path / "plan.parquet").column_names == ["customer", "slot", "fund", "revenue"]
 
 
-def test_there_are_two_blocks_and_the_first_is_ten_lines() -> None:
-    assert len(PYTHON) == 2
+def test_there_are_three_blocks_and_the_first_is_ten_lines() -> None:
+    assert len(PYTHON) == 3
     statements = compile(PYTHON[0], "README.md", "exec", flags=0x400).body  # 0x400: ast.PyCF_ONLY_AST
     assert len(statements) <= 10
 
@@ -70,11 +73,18 @@ def test_files_it_names_exist() -> None:
         assert (ROOT / link).exists(), link
 
 
-def test_methods_said_to_be_missing_are_missing() -> None:
+def test_what_is_said_to_be_missing_is_missing() -> None:
     import numpy as np
 
     import ptofa_gpu as ptofa
+    from ptofa_gpu.cli import app
 
-    problem = ptofa.AllocationProblem(np.ones((2, 2), np.float32), quota=[1, 1])
-    with pytest.raises(ptofa.errors.NotAvailableError):
-        ptofa.allocate(problem, method="optimal")
+    row = next(line for line in README.splitlines() if line.startswith('| `method="optimal"`'))
+    assert "k that differs by customer" in row
+    with pytest.raises(ptofa.errors.InputError):
+        ptofa.AllocationProblem(np.ones((2, 2), np.float32), quota=[1, 1], k=[1, 2])
+    assert "quota ranges" in row
+    with pytest.raises(ptofa.errors.InputError):
+        ptofa.AllocationProblem(np.ones((2, 2), np.float32), quota=[[0, 1], [1, 2]])
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert commands == {"doctor", "allocate", "report"}
