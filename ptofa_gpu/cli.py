@@ -6,8 +6,11 @@ Exit codes: 0 done, 1 something failed (a missing package, a device, a notebook,
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ptofa_gpu import __version__
-from ptofa_gpu.errors import InfeasibleError, InputError, PtofaError, PtofaWarning
+from ptofa_gpu import errors as known_errors
+from ptofa_gpu.errors import AllocationError, InfeasibleError, InputError, PtofaError, PtofaWarning, ReportError
 from ptofa_gpu.reporting.command import report
 
 if TYPE_CHECKING:
@@ -112,7 +116,7 @@ def allocate(
     ],
     customers: Annotated[Path, typer.Argument(help=".parquet or .csv with customer and, for risk limits, tolerance.")],
     funds: Annotated[Path, typer.Argument(help=".parquet or .csv with fund, quota and, for risk limits, risk.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the plan goes.")] = Path("plan.parquet"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The plan: .parquet or .csv.")] = Path("plan.parquet"),
     k: Annotated[int, typer.Option("-k", help="Slots per customer.")] = 1,
     method: Annotated[Method, typer.Option(help="The allocator.")] = Method.optimal,
     device: Annotated[DeviceChoice, typer.Option(help="Where to work.")] = DeviceChoice.auto,
@@ -130,10 +134,14 @@ def allocate(
     time_limit: Annotated[float | None, typer.Option(help="Seconds after which to stop.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
-    """Make a plan from files: who sees which fund. It is verified before it is written."""
+    """Make a plan from files: who sees which fund. It is verified before it is written.
+
+    topk, and manual or heuristic --no-repair where they get stuck, may miss quotas: a warning says so.
+    """
     from ptofa_gpu.allocation.api import allocate as solve
     from ptofa_gpu.allocation.problem import AllocationProblem
 
+    write = _writer(output)
     given = {
         "on_infeasible": on_infeasible and on_infeasible.value,
         "tail": tail and tail.value,
@@ -146,8 +154,11 @@ def allocate(
         _read(revenue, array=True), _read(customers), _read(funds), k, missing=missing.value
     )
     progress = True if sys.stderr.isatty() else None
-    plan = solve(problem, method=method.value, device=device.value, progress=progress, **options).verify()
-    plan.to_parquet(output)
+    with _stdout_kept_clean() if method is Method.reference else nullcontext():
+        plan = solve(problem, method=method.value, device=device.value, progress=progress, **options)
+    promised = method in (Method.optimal, Method.reference) or (method is Method.heuristic and repair is not False)
+    _check(plan, time_limit, promised=promised)
+    write(plan)
     typer.echo(_as_json(plan, output) if as_json else f"{plan.summary()}\nplan: {output}")
 
 
@@ -174,10 +185,76 @@ def _read(path: Path, *, array: bool = False) -> Any:
         raise InputError(f"{path} cannot be read as {path.suffix.lower()}: {e}") from e
 
 
+def _writer(path: Path) -> Callable[[AllocationPlan], None]:
+    """What writes a plan as the ending of `path` says; refused before any work is done."""
+    writers = {".parquet": lambda plan: plan.to_parquet(path), ".csv": lambda plan: _write_csv(plan, path)}
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise InputError(f"{path}: --output may end in {' or '.join(writers)} here")
+    return writer
+
+
+def _write_csv(plan: AllocationPlan, path: Path) -> None:
+    from pyarrow import csv
+
+    from ptofa_gpu._files import atomic_path
+
+    table = plan.to_frame("pyarrow")
+    with atomic_path(path) as partial:
+        csv.write_csv(table, partial)
+
+
+@contextmanager
+def _stdout_kept_clean() -> Iterator[None]:
+    """Send to stderr what libraries print to C's stdout: HiGHS greets before it can be told to be quiet."""
+    import ctypes
+    import os
+
+    c = ctypes.CDLL(None)
+    sys.stdout.flush()
+    c.fflush(None)
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            c.fflush(None)  # C holds text back for pipes and files; it would come out after stdout is back
+            os.dup2(kept, 1)
+    finally:
+        os.close(kept)
+
+
+def _check(plan: AllocationPlan, time_limit: float | None, *, promised: bool) -> None:
+    """Verify the plan; where its method has not promised quotas and misses some, verify all else and warn."""
+    import copy
+
+    if plan.status == "time_limit" and plan.unfilled > plan.problem.slots - plan.problem.feasibility().delivered:
+        raise AllocationError(
+            f"the time limit of {time_limit:g} s passed without a plan. Give more time, or use --method optimal."
+        )
+    if promised or plan.status != "infeasible":
+        plan.verify()
+        return
+    # the same plan, measured by quotas that are what it gives
+    lenient = copy.copy(plan)
+    lenient.problem = copy.copy(plan.problem)
+    lenient.problem.quota = plan.exposures
+    lenient.verify()
+    short, over = int(plan.shortfall.sum()), int(plan.excess.sum())
+    typer.echo(
+        f"ptofa: warning: method {plan.method} does not see to it that quotas are met (exposures missing: {short:,}, "
+        f"too many: {over:,}, empty slots: {plan.unfilled:,}). All else was verified and the plan is written. "
+        "--method optimal meets the quotas wherever they can be met.",
+        err=True,
+    )
+
+
 def _as_json(plan: AllocationPlan, output: Path) -> str:
     import json
     import math
 
+    names, ids = plan.problem.names, plan.problem.fund_ids
     facts = {
         "plan": str(output),
         "method": plan.method,
@@ -188,7 +265,8 @@ def _as_json(plan: AllocationPlan, output: Path) -> str:
         "bound": None if math.isnan(plan.bound) else plan.bound,
         "gap": None if math.isnan(plan.gap) else plan.gap,
         "unfilled": plan.unfilled,
-        "funds": plan.problem.names,
+        "funds": names if ids is None else ids.tolist(),  # as in the plan's column fund
+        "names": names,
         "quota": plan.problem.quota.tolist(),
         "exposures": plan.exposures.tolist(),
         "price": None if plan.price is None else plan.price.tolist(),
@@ -221,8 +299,27 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stop(error: Exception, code: int) -> None:
-    typer.echo(f"ptofa: {error}", err=True)
+    text = _in_full(error) if isinstance(error, ReportError) else _as_options(str(error))
+    typer.echo(f"ptofa: {text}", err=True)
     raise SystemExit(code)
+
+
+def _as_options(text: str) -> str:
+    """A message's advice for Python, as options of the command line."""
+    text = re.sub(r"call allocate\(\.\.\., ([^)]*)\)", r"pass \1", text)
+    named = r"\b(device|method|missing|on_infeasible|solver|tail)='([\w-]+)'"
+    return re.sub(named, lambda m: f"--{m[1].replace('_', '-')} {m[2]}", text)
+
+
+def _in_full(error: ReportError) -> str:
+    """The message with all lines of the notebook's error where that is one of ours: where was looked, what to do."""
+    cause: BaseException | None = error
+    while cause is not None and not hasattr(cause, "ename"):
+        cause = cause.__cause__
+    if cause is None or not hasattr(known_errors, cause.ename):
+        return str(error)
+    first, *more = str(error).splitlines()
+    return "\n".join([first, *str(getattr(cause, "evalue", "")).splitlines()[1:], *more])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 from pyarrow import csv
 
 from ptofa_gpu import cli
+from ptofa_gpu.errors import ReportError
 
 CUSTOMERS = pa.table({"customer": ["ann", "bob", "cyd", "dan"], "tolerance": [1, 2, 3, 3]})
 FUNDS = pa.table({"fund": ["bond", "stock"], "risk": [1, 3], "quota": [2, 2]})
@@ -59,6 +60,7 @@ def test_allocate_writes_the_verified_plan(files: Path, capsys, revenue: str) ->
 
 
 def test_allocate_json_is_json_and_nothing_else(files: Path, capsys) -> None:
+    csv.write_csv(FUNDS.append_column("name", [["The bond fund", "The stock fund"]]), "funds.csv")
     assert (
         run("allocate", "E.npy", "customers.parquet", "funds.csv", "--device", "cpu", "--json", "-o", "p.parquet") == 0
     )
@@ -66,7 +68,10 @@ def test_allocate_json_is_json_and_nothing_else(files: Path, capsys) -> None:
     assert facts["objective"] == 18
     assert facts["exposures"] == facts["quota"] == [2, 2]
     assert facts["plan"] == "p.parquet"
-    assert facts["bound"] is None
+    assert facts["status"] == "optimal"
+    assert facts["bound"] == pytest.approx(18)
+    assert facts["funds"] == ["bond", "stock"] == sorted(set(pq.read_table("p.parquet")["fund"].to_pylist()))
+    assert facts["names"] == ["The bond fund", "The stock fund"]
 
 
 def test_reference_proves_the_optimum(files: Path, capsys) -> None:
@@ -81,6 +86,8 @@ def test_infeasible_ends_with_three_and_says_why(files: Path, capsys) -> None:
     assert run("allocate", "E.npy", "customers.parquet", "funds.csv", "--device", "cpu") == 3
     said = capsys.readouterr()
     assert "stock" in said.err
+    assert "or pass --on-infeasible relax." in said.err
+    assert "allocate(" not in said.err
     assert said.out == ""
     assert not Path("plan.parquet").exists()
 
@@ -99,7 +106,7 @@ def _without(column: str) -> pa.Table:
 @pytest.mark.parametrize(
     ("name", "write", "said"),
     [
-        ("funds.csv", lambda p: csv.write_csv(_without("quota"), p), "lacks the column(s) quota"),
+        ("funds.csv", lambda p: csv.write_csv(_without("quota"), p), "lacks the column quota; it has 'fund', 'risk'"),
         ("funds.csv", lambda p: p.unlink(), "there is no such file"),
         ("customers.parquet", lambda p: p.write_bytes(b"PAR1 and then nothing"), "cannot be read as .parquet"),
         ("E.npy", lambda p: np.save(p, np.full((4, 2), np.nan)), "NaN"),
@@ -136,9 +143,80 @@ def test_bad_options_end_with_two(files: Path, capsys, more: list[str], said: st
     assert said in capsys.readouterr().err
 
 
-def test_what_is_not_there_yet_says_so(files: Path, capsys) -> None:
-    assert run("allocate", "E.npy", "customers.parquet", "funds.csv", "--method", "optimal") == 1
-    assert "not part of this version" in capsys.readouterr().err
+def test_missing_pairs_are_mended_by_an_option(files: Path, capsys) -> None:
+    csv.write_csv(LONG.slice(1), "long.csv")
+    assert run("allocate", "long.csv", "customers.parquet", "funds.csv") == 2
+    assert "say --missing exclude if" in capsys.readouterr().err
+
+
+def test_the_ending_of_the_output_says_how_the_plan_is_written(files: Path, capsys) -> None:
+    assert run("allocate", "E.npy", "customers.parquet", "funds.csv", "-o", "out/plan.csv") == 0
+    plan = csv.read_csv("out/plan.csv").to_pydict()
+    assert plan["customer"] == ["ann", "bob", "cyd", "dan"]
+    assert plan["fund"] == ["bond", "bond", "stock", "stock"]
+    assert sum(plan["revenue"]) == 18
+
+
+@pytest.mark.parametrize("name", ["plan.xlsx", "plan"])
+def test_an_unknown_ending_is_refused_before_any_work(files: Path, capsys, name: str) -> None:
+    assert run("allocate", "no such file", "nor this", "nor this", "-o", name) == 2
+    assert ".parquet or .csv" in capsys.readouterr().err
+
+
+def test_highs_prints_nothing_into_the_json(files: Path) -> None:
+    arguments = ["allocate", "E.npy", "customers.parquet", "funds.csv", "--method", "reference", "--solver", "HIGHS"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ptofa_gpu.cli", *arguments, "--json"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["objective"] == 18
+    assert "HiGHS" in done.stderr  # it does greet: else there is nothing to keep away
+
+
+def test_a_time_limit_without_a_plan_says_so(files: Path, capsys) -> None:
+    rng = np.random.default_rng(0)
+    np.save("big.npy", rng.random((20_000, 4)))
+    pq.write_table(pa.table({"customer": np.arange(20_000)}), "many.parquet")
+    csv.write_csv(pa.table({"fund": [1, 2, 3, 4], "quota": [5000] * 4}), "four.csv")
+    arguments = ["allocate", "big.npy", "many.parquet", "four.csv", "--method", "reference", "--time-limit", "0.001"]
+    assert run(*arguments) == 1
+    assert "the time limit of 0.001 s passed without a plan" in capsys.readouterr().err
+    assert not Path("plan.parquet").exists()
+
+
+def test_topk_is_written_with_a_warning_about_quotas(files: Path, capsys) -> None:
+    pq.write_table(CUSTOMERS.set_column(1, "tolerance", [[3, 3, 3, 3]]), "customers.parquet")
+    assert run("allocate", "E.npy", "customers.parquet", "funds.csv", "--method", "topk", "--device", "cpu") == 0
+    err = capsys.readouterr().err
+    assert "ptofa: warning: method topk" in err
+    assert "exposures missing: 2, too many: 2, empty slots: 0" in err
+    assert pq.read_table("plan.parquet")["fund"].to_pylist() == ["stock"] * 4
+
+
+def test_manual_that_gets_stuck_is_written_with_a_warning(files: Path, capsys) -> None:
+    csv.write_csv(FUNDS.set_column(2, "quota", [[1, 3]]), "funds.csv")
+    assert run("allocate", "E.npy", "customers.parquet", "funds.csv", "--method", "manual", "--device", "cpu") == 0
+    assert "exposures missing: 1" in capsys.readouterr().err
+
+
+def test_a_plan_without_quotas_is_still_verified(files: Path, monkeypatch) -> None:
+    from ptofa_gpu.allocation import baselines
+
+    monkeypatch.setattr(baselines, "topk", lambda problem, revenue: np.ones((4, 1), np.int16))  # above ann's tolerance
+    assert run("allocate", "E.npy", "customers.parquet", "funds.csv", "--method", "topk", "--device", "cpu") == 1
+    assert not Path("plan.parquet").exists()
+
+
+def test_a_notebook_s_error_of_ours_is_shown_in_full() -> None:
+    class Failed(Exception):
+        ename = "DataNotFoundError"
+        evalue = "it is not here. Looked at:\n  - a\n  - b\nFetch it."
+
+    error = ReportError("quickstart failed in cell 3: DataNotFoundError: it is not here. Looked at:\nkept: x.ipynb")
+    error.__cause__ = ReportError("inner")
+    error.__cause__.__cause__ = Failed()
+    assert cli._in_full(error).splitlines()[1:] == ["  - a", "  - b", "Fetch it.", "kept: x.ipynb"]
+    Failed.ename = "ValueError"
+    assert cli._in_full(error) == str(error)
 
 
 def test_cuda_without_a_gpu_ends_with_one_and_advice(files: Path, capsys, monkeypatch) -> None:

@@ -200,8 +200,9 @@ def _from_wide(
     lacking = [c for c in columns if c not in frame.columns]
     if lacking:
         problems.append(
-            f"revenue lacks a column for {len(lacking):,} fund{'s' * (len(lacking) > 1)}, the first is {lacking[0]!r} (a wide frame has one "
-            "column a fund, named by its id; a long one has customer, fund, revenue)"
+            f"revenue lacks a column for {len(lacking):,} fund{'s' * (len(lacking) > 1)}, the first is "
+            f"{lacking[0]!r} (a wide frame has one column a fund, named by its id; a long one has customer, fund, "
+            "revenue)"
         )
         return None, None
     if (row < 0).any():
