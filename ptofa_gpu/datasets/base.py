@@ -233,7 +233,8 @@ class ExposureData:
         ]
 
     def summary(self) -> dict[str, Any]:
-        """The data in numbers: rows, customers, funds, conversions and their share, amount, rows a split."""
+        """The data in numbers: rows, customers, funds, conversions and their share, amount, rows a split; and, for each
+        feature with such rows, how many have no value or one that the schema does not know."""
         a = self.arrays
         return {
             "name": self.name,
@@ -246,9 +247,14 @@ class ExposureData:
             "currency": self.currency,
             "conversions_without_amount": a.zero_amount_conversions,
             "split": {s: int((a.split == i).sum()) for i, s in enumerate(SPLITS)},
+            "without_value": self._without_value(),
             "truth_known": self.truth is not None,
             "propensity_known": a.propensity is not None,
         }
+
+    def _without_value(self) -> dict[str, int]:
+        sides = {"customers": self.encoded_customers, "funds": self.encoded_funds}
+        return {f"{side}.{name}": n for side, encoded in sides.items() for name, n in encoded.unseen.items()}
 
     def __repr__(self) -> str:
         if "arrays" not in self.__dict__:  # a repr does not start a check of millions of rows
@@ -260,7 +266,8 @@ class ExposureData:
             f"ExposureData({self.name!r}: {s['rows']:,} rows, {s['customers']:,} customers, {s['funds']} funds, "
             f"{s['conversions']:,} conversions ({s['conversion_rate']:.2%}), "
             f"{s['amount']:,.0f} {self.currency or 'in all'}"
-            + (f", {lost:,} conversion(s) without an amount" if lost else "")
+            + (f", {lost:,} conversion{'s' * (lost > 1)} without an amount" if lost else "")
+            + "".join(f", {n:,} without a known {what}" for what, n in s["without_value"].items())
             + ")"
         )
 
@@ -277,6 +284,10 @@ class ExposureData:
         }
         if s["conversions_without_amount"]:
             facts["conversions without an amount"] = f"{s['conversions_without_amount']:,}"
+        if s["without_value"]:
+            facts["without a known value"] = ", ".join(
+                f"{html.escape(what)} {n:,}" for what, n in s["without_value"].items()
+            )
         if s["truth_known"]:
             facts["truth"] = "known for all pairs (synthetic)"
         if s["propensity_known"]:

@@ -166,8 +166,8 @@ def _unique_ids(frame: Eager, column: str, what: str, problems: list[str]) -> pa
         value = ids.drop_null()[int(repeated[0])].as_py()
         distinct = int((count > 1).sum())
         problems.append(
-            f"{what}: {column} must be unique; {repeated.size:,} of {len(ids):,} rows share {distinct:,} id(s), "
-            f"for example {value!r}"
+            f"{what}: {column} must be unique; {repeated.size:,} of {len(ids):,} rows share {distinct:,} "
+            f"id{'s' * (distinct > 1)}, for example {value!r}"
         )
     return ids
 
@@ -219,7 +219,8 @@ def _positions(log: Eager, column: str, ids: pa.Array | None, where: str, proble
     unknown = np.flatnonzero((position < 0) & ~missing)
     if unknown.size:
         distinct = len(found.take(unknown).unique())
-        _report(problems, unknown, log, "log", f"{column} is not in {where} ({distinct:,} unknown id(s))", [column])
+        ids_said = f"{distinct:,} unknown id{'s' * (distinct > 1)}"
+        _report(problems, unknown, log, "log", f"{column} is not in {where} ({ids_said})", [column])
     return position
 
 

@@ -27,8 +27,8 @@ def infer_features(
     c_choice = _choose(customers, customer_features, RESERVED_CUSTOMER)
     f_choice: dict[str, Kind | None] = {"fund": "categorical", **_choose(funds, fund_features, RESERVED_FUND)}
     sides = (
-        _infer_side(customers, c_choice, "customers", max_categories, problems),
-        _infer_side(funds, f_choice, "funds", max_categories, problems),
+        _infer_side(customers, c_choice, "customers", max_categories, problems, chosen=customer_features is not None),
+        _infer_side(funds, f_choice, "funds", max_categories, problems, chosen=fund_features is not None),
     )
     if problems:
         raise SchemaError("No schema can be read from these frames:", problems)
@@ -47,7 +47,13 @@ def _choose(frame: Eager, choice: FeatureChoice, reserved: Iterable[str]) -> dic
 
 
 def _infer_side(
-    frame: Eager, choice: Mapping[str, Kind | None], what: str, max_categories: int, problems: list[str]
+    frame: Eager,
+    choice: Mapping[str, Kind | None],
+    what: str,
+    max_categories: int,
+    problems: list[str],
+    *,
+    chosen: bool,
 ) -> tuple[Feature, ...]:
     features = []
     if len(frame) == 0:
@@ -59,7 +65,11 @@ def _infer_side(
         try:
             features.append(_infer_feature(frame, name, kind, max_categories))
         except ColumnError as e:
-            problems.append(f"{what}: column {name!r} {e}")
+            # where nobody chose the columns, the way out is to choose
+            others = [c for c in choice if c not in (name, "fund")]
+            shown = ", ".join(map(repr, others[:4])) + (", ..." if len(others) > 4 else "")
+            way_out = "" if chosen else f"; without it: {what.removesuffix('s')}_features=[{shown}]"
+            problems.append(f"{what}: column {name!r} {e}{way_out}")
     return tuple(features)
 
 

@@ -99,7 +99,7 @@ class Schema:
             names = [f.name for f in features]
             repeated = sorted({n for n in names if names.count(n) > 1})
             if repeated:
-                problems.append(f"{side} feature(s) named twice: {', '.join(map(repr, repeated))}")
+                problems.append(f"{side} features named twice: {', '.join(map(repr, repeated))}")
             problems += [p for f in features for p in _feature_problems(side, f)]
         first = self.fund_features[0] if self.fund_features else None
         if first is None or first.name != "fund" or first.kind != "categorical":

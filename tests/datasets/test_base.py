@@ -50,7 +50,9 @@ def test_the_numbers_of_the_log() -> None:
         "conversions": 1,
         "amount": 120.5,
     }
-    assert "1 conversion(s) without an amount" in repr(data)
+    assert "1 conversion without an amount, 1 without a known customers.region)" in repr(data)
+    assert summary["without_value"] == {"customers.region": 1}
+    assert "customers.region 1" in data._repr_html_()
 
 
 def test_html_escapes_names_and_shows_what_was_counted() -> None:
@@ -104,3 +106,16 @@ def test_the_repr_of_unchecked_data_checks_nothing() -> None:
     assert "500 customers" in repr(broken)
     with pytest.raises(SchemaError, match="amount is negative"):
         _ = broken.arrays
+
+
+def test_a_column_that_is_no_feature_names_the_way_out() -> None:
+    people = pd.DataFrame(customers()).assign(since=pd.Timestamp("2020-01-01"))
+    frames = pd.DataFrame(log()), people, pd.DataFrame(funds())
+    with pytest.raises(SchemaError) as caught:
+        ExposureData.from_frames(*frames)
+    (problem,) = caught.value.problems
+    assert "column 'since' has type timestamp" in problem
+    way_out = "customer_features=['tolerance', 'region', 'vip', 'balance']"
+    assert problem.endswith(way_out)
+    data = ExposureData.from_frames(*frames, customer_features=["tolerance", "region", "vip", "balance"])
+    assert len(data.schema.customer_features) == 4

@@ -66,13 +66,13 @@ def test_one_error_lists_everything_with_counts_and_an_example() -> None:
     products = funds() | {"fund": ["a", "b", "b"], "quota": [2, -1, 2], "risk": [1, 2.5, 5]}
     found = problems(rows, people, products, tolerance_range=(1, 5))
     expected = [
-        "customers: customer must be unique; 2 of 6 rows share 1 id(s), for example 13",
-        "funds: fund must be unique; 2 of 3 rows share 1 id(s), for example 'b'",
+        "customers: customer must be unique; 2 of 6 rows share 1 id, for example 13",
+        "funds: fund must be unique; 2 of 3 rows share 1 id, for example 'b'",
         "customers: tolerance must be within 1..5: 2 of 6 rows, the first is row 2 (tolerance 9)",
         "funds: risk must be whole: 1 of 3 rows, the first is row 1 (risk 2.5)",
         "funds: quota must be not negative: 1 of 3 rows, the first is row 1 (quota -1)",
-        "log: customer is not in customers (2 unknown id(s)): 3 of 8 rows, the first is row 1 (customer 99)",
-        "log: fund is not in funds (2 unknown id(s)): 2 of 8 rows, the first is row 4 (fund 'zz')",
+        "log: customer is not in customers (2 unknown ids): 3 of 8 rows, the first is row 1 (customer 99)",
+        "log: fund is not in funds (2 unknown ids): 2 of 8 rows, the first is row 4 (fund 'zz')",
         "log: converted is missing: 1 of 8 rows, the first is row 5 (customer 16, fund 'a')",
         "log: converted must be 0 or 1: 1 of 8 rows, the first is row 3 (customer 99, fund 'b', converted 2.0)",
         "log: amount is missing (0 where not converted): 1 of 8 rows, the first is row 2 (customer 98, fund 'b')",
