@@ -13,8 +13,8 @@ from ptofa_gpu.ops.select import find_cut
 from ptofa_gpu.ops.sums import column_sums
 
 if TYPE_CHECKING:
-    from ptofa_gpu.allocation.api import Watch
     from ptofa_gpu.allocation.problem import AllocationProblem
+    from ptofa_gpu.allocation.watch import Watch
 
 
 def heuristic(problem: AllocationProblem, revenue: Any, tail: Tail, watch: Watch) -> Any:

@@ -23,8 +23,8 @@ from ptofa_gpu.allocation.exchange import DONE, Exchange, exchange
 from ptofa_gpu.ops.price import choices, collect_swaps, price_pass, swap_margins, take
 
 if TYPE_CHECKING:
-    from ptofa_gpu.allocation.api import Watch
     from ptofa_gpu.allocation.problem import AllocationProblem
+    from ptofa_gpu.allocation.watch import Watch
 
 SMALL_SAMPLE, FIRST_SAMPLE, GROWTH = 1024, 20_000, 8
 PATHS_AT_A_TIME = 20_000

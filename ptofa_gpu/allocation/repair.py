@@ -10,8 +10,8 @@ import numpy as np
 from ptofa_gpu.ops.arcs import arc_candidates, count_arcs
 
 if TYPE_CHECKING:
-    from ptofa_gpu.allocation.api import Watch
     from ptofa_gpu.allocation.problem import AllocationProblem
+    from ptofa_gpu.allocation.watch import Watch
 
 
 def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: np.ndarray, watch: Watch) -> np.ndarray:
