@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
+
+
+def percent(share: float, digits: int = 0, *, sign: bool = False) -> str:
+    """Write a share as ``95 %``; rounding never turns almost all into all: 0.99996 is ``< 100 %``."""
+    if math.isnan(share):
+        return "—"
+    text = f"{share * 100:{'+' if sign else ''}.{digits}f}"
+    if not sign and float(text) == 100 and share < 1 - 1e-9:
+        return "< 100 %"
+    return f"{text} %"
 
 
 def html_table(columns: Mapping[str, Sequence[str]], *, caption: str = "", text: Iterable[str] = ()) -> str:

@@ -63,10 +63,11 @@ def random_funds(problem: AllocationProblem, *, seed: int = 0) -> NDArray[np.int
 
 def random_plan(problem: AllocationProblem, *, seed: int = 0) -> AllocationPlan:
     """Return `random_funds` as a plan: what revenue looks like when nobody predicts anything."""
-    from ptofa_gpu.allocation.plan import AllocationPlan
+    from ptofa_gpu.allocation.plan import AllocationPlan, decide_status
 
     start = time.perf_counter()
     funds = random_funds(problem, seed=seed)
-    return AllocationPlan(
-        problem, funds, method="random", status="feasible", seconds=time.perf_counter() - start, device="cpu"
-    )
+    seconds = time.perf_counter() - start
+    exposures = np.bincount(funds[funds >= 0], minlength=problem.n_funds)
+    status = decide_status(problem, exposures)
+    return AllocationPlan(problem, funds, method="random", status=status, seconds=seconds, device="cpu")

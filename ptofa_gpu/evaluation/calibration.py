@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.evaluation._table import html_table
+from ptofa_gpu.evaluation._table import html_table, percent
 from ptofa_gpu.evaluation.bootstrap import bootstrap_sums, percentile_interval
 
 
@@ -32,6 +32,35 @@ class Calibration:
     def covered(self) -> int:
         """In how many bins the mean prediction lies inside the interval of the mean outcome."""
         return int(np.count_nonzero((self.low <= self.predicted) & (self.predicted <= self.high)))
+
+    @property
+    def misses(self) -> str:
+        """On which side the bins that are not covered lie, in words; empty where all are covered."""
+        side = np.sign(self.predicted - np.clip(self.predicted, self.low, self.high))
+        middle = side.size // 2
+        found = []
+        for which, part in (("low", side[:middle]), ("high", side[middle:])):
+            for words, wrong in (("too high", part > 0), ("too low", part < 0)):
+                # a bin or two on the other side would only blur what the reader should know
+                if wrong.sum() > (part != 0).sum() / 2:
+                    found.append(f"{which} predictions are {words}")
+            if (part > 0).sum() == (part < 0).sum() > 0:
+                found.append(f"{which} predictions miss on both sides")
+        return ", ".join(found)
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether conversions suffice to judge the total: the interval lies within 2/3 and 3/2 of the ratio."""
+        return bool(self.ratio_low >= self.ratio / 1.5 and self.ratio_high <= self.ratio * 1.5)  # False for NaN
+
+    @property
+    def state(self) -> Literal["good", "warning"]:
+        """``good`` where the total is right, its interval tight, and at least eight bins in ten are covered.
+
+        At a level of 95 %, predictions that are right cover fewer than eight of ten bins once in a hundred times.
+        """
+        right = self.is_tight and self.ratio_low <= 1 <= self.ratio_high and self.covered >= 0.8 * self.count.size
+        return "good" if right else "warning"
 
     @property
     def top_share(self) -> float:
@@ -61,7 +90,7 @@ class Calibration:
                 "rows": [f"{c:,}" for c in self.count],
                 "predicted a row": [f"{v:.4g}" for v in self.predicted],
                 "actual a row": [f"{v:.4g}" for v in self.actual],
-                f"{self.level:.0%} interval": [f"{a:.4g} to {b:.4g}" for a, b in zip(self.low, self.high)],
+                f"{percent(self.level)} interval": [f"{a:.4g} to {b:.4g}" for a, b in zip(self.low, self.high)],
             }
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import DataNotFoundError, InputError
 from ptofa_gpu.evaluation.offpolicy import PolicyTable, value_policies
 
@@ -116,7 +117,7 @@ def value_campaign(
         raise InputError(
             f"{data.name or 'these data'} need both training and test rows, got {train.size} and {test.size}"
         )
-    host = np.asarray(revenue.get() if hasattr(revenue, "get") else revenue)
+    host = to_device(revenue, "cpu")
     mine = np.ascontiguousarray(host[a.customer[test]])
     arms = mine.shape[1]
     names = [str(row["name"]) for row in data.fund_table()]

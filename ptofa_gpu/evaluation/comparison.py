@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.evaluation._table import html_table
+from ptofa_gpu.evaluation._table import html_table, percent
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
@@ -78,7 +79,7 @@ class Comparison:
         columns = {
             "method": [r.method for r in self.rows],
             "predicted revenue": [f"{r.objective:,.0f}" for r in self.rows],
-            "share of optimum": ["—" if math.isnan(r.share) else _share(r) for r in self.rows],
+            "share of optimum": [_share(r) for r in self.rows],
         }
         if any(not math.isnan(r.true_revenue) for r in self.rows):
             columns["true revenue"] = [f"{r.true_revenue:,.0f}" for r in self.rows]
@@ -92,9 +93,10 @@ class Comparison:
 
 
 def _share(row: ComparisonRow) -> str:
-    # rounding must not turn "almost" into "all": 0.99996 is not 100 %
-    text = f"{row.share:.2%}"
-    return "< 100 %" if text == "100.00%" and row.share < 1 - 1e-9 else text.replace("%", " %")
+    # the bound speaks of plans that meet every quota: a share of it would praise those that break them
+    if not row.keeps_quotas:
+        return "— (breaks quotas)"
+    return "— (not all delivered)" if row.share > 1 + 1e-9 else percent(row.share, 2)
 
 
 def _value(truth: NDArray[Any], funds: NDArray[Any]) -> float:
@@ -104,7 +106,7 @@ def _value(truth: NDArray[Any], funds: NDArray[Any]) -> float:
 
 
 def _host(array: Any) -> NDArray[Any]:
-    return np.asarray(array.get() if hasattr(array, "get") else array)
+    return np.asarray(to_device(array, "cpu"))
 
 
 def warm_up(problem: AllocationProblem, method: str, device: str) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.evaluation._table import html_table
+from ptofa_gpu.evaluation._table import html_table, percent
 from ptofa_gpu.evaluation.bootstrap import bootstrap_sums, percentile_interval
 
 Estimator = Literal["ips", "snips", "dr"]
@@ -76,8 +76,11 @@ class PolicyTable:
         """Say in words whether the policy `name` differs from the baseline, and never more than the interval allows."""
         p, level = self[name], self.policies[0].level
         if self.baseline is None or name == self.baseline:
-            return f"“{name}” earns {p.value:.3g} a head ({level:.0%} interval {p.low:.3g} to {p.high:.3g})."
-        interval = f"{level:.0%} interval {p.lift_low:+.3g} to {p.lift_high:+.3g}"
+            return f"“{name}” earns {p.value:.3g} a head ({percent(level)} interval {p.low:.3g} to {p.high:.3g})."
+        base = self[self.baseline]
+        if p.lift == p.lift_low == p.lift_high == 0 and p.value == base.value:
+            return f"“{name}” earns exactly what “{self.baseline}” earns on these data."
+        interval = f"{percent(level)} interval {p.lift_low:+.3g} to {p.lift_high:+.3g}"
         text = f"{p.lift:+.3g} a head against “{self.baseline}” ({interval})"
         if p.lift_low > 0:
             return f"“{name}” is better: {text}."
@@ -89,7 +92,7 @@ class PolicyTable:
         columns = {
             "policy": [p.name for p in self.policies],
             "value a head": [f"{p.value:.4g}" for p in self.policies],
-            f"{self.policies[0].level:.0%} interval": [f"{p.low:.4g} to {p.high:.4g}" for p in self.policies],
+            f"{percent(self.policies[0].level)} interval": [f"{p.low:.4g} to {p.high:.4g}" for p in self.policies],
         }
         if self.baseline is not None:
             columns[f"against {self.baseline}"] = [

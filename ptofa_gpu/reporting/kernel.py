@@ -42,6 +42,7 @@ def run_notebook(
         startup = Path(clean, "profile_default", "startup")
         startup.mkdir(parents=True)
         (startup / "00-warnings.py").write_text(_WARNINGS, encoding="utf-8")
+        manager = _kernel_manager({"IPYTHONDIR": clean, **_environment()})
         try:
             node = papermill.execute_notebook(
                 str(source),
@@ -52,7 +53,9 @@ def run_notebook(
                 language="python",
                 progress_bar=False,
                 cwd=str(cwd),
-                kernel_manager_class=_kernel_manager({"IPYTHONDIR": clean, **_environment()}),
+                kernel_manager_class=manager,
+                on_cell_execute=lambda **_: setattr(manager, "busy", True),
+                on_cell_executed=lambda **_: setattr(manager, "busy", False),
                 on_cell=on_cell,
             )
         except papermill.exceptions.PapermillExecutionError as e:
@@ -103,12 +106,22 @@ def _kernel_manager(environment: dict[str, str]) -> type:
     )
 
     class CleanKernelManager(AsyncKernelManager):
+        #: a cell is running
+        busy = False
         # sockets in the user's own runtime folder: nobody else on the machine can read what the notebook says
         transport = CaselessStrEnum(["tcp", "ipc"], default_value="ipc")
 
         @property
         def kernel_spec(self) -> KernelSpec:
             return spec
+
+        async def _async_interrupt_kernel(self) -> None:
+            # A kernel that is shut down is interrupted first, in case a cell still runs. Where none does, the signal
+            # could only hit the kernel between two messages, and make it report an error that is none.
+            if self.busy or not self.shutting_down:
+                await super()._async_interrupt_kernel()
+
+        interrupt_kernel = _async_interrupt_kernel
 
     return CleanKernelManager
 

@@ -43,9 +43,9 @@ class Parameter:
         """
         out = self._typed(value)
         if out is _WRONG:
-            kind = type(self.default).__name__
+            kind = _KINDS.get(type(self.default), f"a {type(self.default).__name__}")
             raise InputError(
-                f"parameter {self.name} of {notebook} is a {kind} (default {self.default!r}), got {value!r}"
+                f"parameter {self.name} of {notebook} must be {kind} (default {self.default!r}), got {value!r}"
             )
         if self.choices and out not in self.choices:
             known = ", ".join(map(repr, self.choices))
@@ -73,12 +73,13 @@ class Parameter:
 
 
 _WRONG = object()
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the known word closest to `word`, or nothing."""
+    """Return ``; did you mean 'x'?`` for the known word closest to `word`, or the ``.`` that ends the sentence."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def read_parameters(notebook: Any, name: str) -> dict[str, Parameter]:
@@ -184,7 +185,7 @@ def resolve(
         if key not in every:
             names = ", ".join(sorted(every)) or "none"
             raise InputError(
-                f"no notebook of this report has a parameter {key!r}{nearest(key, every)}. Parameters: {names}"
+                f"no notebook of this report has a parameter {key!r}{nearest(key, every)} Parameters: {names}"
             )
     out = {}
     for name, nb in notebooks.items():

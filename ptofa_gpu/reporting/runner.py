@@ -116,7 +116,7 @@ def find_notebooks(wanted: Sequence[str | os.PathLike[str]] = ()) -> dict[str, P
             name = path.stem
         else:
             raise InputError(
-                f"no notebook {str(item)!r}{nearest(str(item), own)}. Give a path ending in .ipynb, or one of: "
+                f"no notebook {str(item)!r}{nearest(str(item), own)} Give a path ending in .ipynb, or one of: "
                 + (", ".join(own) or "none")
             )
         if name in found:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.outputs import Check, Figure, Summary
-from ptofa_gpu.reporting.style import METHOD_LABELS, short_number
+from ptofa_gpu.reporting.style import DATA_LABELS, METHOD_LABELS, short_number
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
@@ -49,6 +50,12 @@ def price_words(plan: AllocationPlan, currency: str = "", most: int = 3) -> list
             out.append(f"{what} is worth {short_number(float(value))} {money}.")
         else:
             out.append(f"{what} costs {short_number(float(-value))} {money}: its slots earn more elsewhere.")
+    rest = price.size - len(ends)
+    if rest:
+        others = "other fund lies" if rest == 1 else f"other {rest} funds lie"
+        out.append(f"The {others} between these; the table lists all {price.size}.")
+    if not swap and (price < 0).any():
+        out.append("A negative price marks a fund that is shown only because it paid for it.")
     return out
 
 
@@ -60,6 +67,7 @@ def allocation_summary(
     *,
     campaign: CampaignValue | None = None,
     synthetic: bool = False,
+    calibrated: bool = True,
 ) -> Summary:
     """Sum up one run for the front of the report.
 
@@ -76,28 +84,29 @@ def allocation_summary(
         The off-policy valuation on randomised data.
     synthetic : bool
         The data were made by a program.
+    calibrated : bool
+        The model's predictions were calibrated on validation rows.
     """
     plan, row = comparison.plans[method], comparison[method]
     problem, money = plan.problem, data.currency or "currency units"
     exposures = int(np.asarray(plan.exposures).sum())
     feasibility, words = problem.feasibility(), METHOD_LABELS.get(method, method)
-    each = f"{'up to ' if problem.case == 'under' else ''}{problem.k} a customer"
+    each = f"{'at most ' if plan.unfilled else ''}{problem.k} a customer"
     decision = (
         f"{exposures:,} exposures of {problem.n_funds} funds are given to {problem.n_customers:,} customers "
-        f"({each}), with an expected revenue of {short_number(row.objective)} {money}."
+        f"({each}), with an expected revenue of {short_number(row.objective)} {money}. Method: {words}."
     )
     figures = [Figure("Expected revenue", f"{short_number(row.objective)} {money}", "predicted, whole plan")]
-    for other, against in (("manual", "against manual"), ("random", "against random")):
+    for other in ("manual", "random"):
         lift = comparison.lift(method, other)
-        if not math.isnan(lift):
-            figures.append(
-                Figure(against.capitalize(), f"{lift:+.1%}", f"{short_number(comparison[other].objective)} {money}")
-            )
-    if not math.isnan(row.share):
-        figures.append(Figure("Share of the optimum", _percent(row.share), "of a proved upper bound"))
+        if other != method and not math.isnan(lift):
+            earned = f"{short_number(comparison[other].objective)} {money}"
+            figures.append(Figure(f"Against {other}", percent(lift, 1, sign=True), f"{other} earns {earned}"))
+    if not math.isnan(row.share) and row.keeps_quotas and row.share <= 1 + 1e-9:
+        figures.append(Figure("Share of optimum", percent(row.share, 2), "of a proved upper bound"))
     if not math.isnan(row.true_revenue) and comparison["manual"].true_revenue > 0:
         lift = row.true_revenue / comparison["manual"].true_revenue - 1
-        figures.append(Figure("True lift against manual", f"{lift:+.1%}", "the synthetic world's truth"))
+        figures.append(Figure("In truth", percent(lift, 1, sign=True), "true revenue against manual"))
 
     met = row.over_quota == 0 and (row.under_quota == 0 or problem.case == "over")
     checks = [
@@ -110,20 +119,56 @@ def allocation_summary(
         ),
         Check("The plan was checked again from its data alone: tolerances, quotas, slots, revenue.", "good"),
         _certificate(comparison, row, money, met=met),
-        Check(
-            f"On test rows, predicted revenue is {calibration.ratio:.2f} times what was earned "
-            f"({calibration.level:.0%} interval {calibration.ratio_low:.2f} to {calibration.ratio_high:.2f}).",
-            "good" if calibration.ratio_low <= 1 <= calibration.ratio_high else "warning",
-        ),
+        _calibration(calibration),
     ]
+    if not calibrated:
+        text = (
+            "The model was not calibrated, because the validation rows hold too few conversions or none: revenue may "
+            "be too high or too low as a whole."
+        )
+        checks.append(Check(text, "warning"))
     return Summary(
-        title=f"{words[:1].upper()}{words[1:]} plan for {data.name or 'your data'}",
+        title=f"Plan for {DATA_LABELS.get(data.name, data.name) or 'your data'}",
         decision=decision,
         figures=figures,
         checks=checks,
-        caveats=_caveats(comparison, row, campaign, synthetic),
+        caveats=[*_losses(comparison, row, money), *_caveats(data, comparison, row, campaign, synthetic)],
         chart="methods",
     )
+
+
+def _calibration(c: Calibration) -> Check:
+    if math.isnan(c.ratio):
+        return Check("Nothing was earned on the test rows, so the predictions could not be checked.", "warning")
+    parts = "tenths" if c.count.size == 10 else "parts"
+    text = (
+        f"On test rows, predicted revenue is {c.ratio:.2f} times what was earned ({percent(c.level)} interval "
+        f"{c.ratio_low:.2f} to {c.ratio_high:.2f}). {c.covered} of {c.count.size} {parts} are right"
+        + (f"; {c.misses}." if c.misses else ".")
+    )
+    if not c.is_tight:
+        text += " The interval is wide: there are too few conversions to tell whether the total is right."
+    return Check(text, c.state)
+
+
+def _losses(comparison: Comparison, row: ComparisonRow, money: str) -> list[str]:
+    """Warn of plans in the table that earn more than the one decided on and that could be had."""
+    out = []
+    for kind, mine in (("predicted", row.objective), ("true", row.true_revenue)):
+        for other in comparison.rows:
+            value = other.objective if kind == "predicted" else other.true_revenue
+            # False for NaN; differences of rounding are none
+            if other.method == row.method or not other.keeps_quotas or not value > mine * (1 + 1e-6):
+                continue
+            name, delivered = METHOD_LABELS.get(other.method, other.method), ""
+            if other.under_quota > row.under_quota:
+                delivered = f", though it leaves {other.under_quota:,} exposures undelivered"
+            where = "" if kind == "predicted" else "In the synthetic world's truth, "
+            amounts = f"{short_number(value)} against {short_number(mine)} {money}"
+            more = f" ({percent(value / mine - 1, 1, sign=True)})" if mine > 0 else ""
+            what = f"{where}{name} earns more than this plan: {amounts}{more}{delivered}."
+            out.append(what[:1].upper() + what[1:])
+    return out
 
 
 def _certificate(comparison: Comparison, row: ComparisonRow, money: str, *, met: bool) -> Check:
@@ -139,32 +184,53 @@ def _certificate(comparison: Comparison, row: ComparisonRow, money: str, *, met:
     return Check(
         f"Certificate: {bound}, and this one does."
         if gap < 1e-9
-        else f"Certificate: {bound}; this one earns {_percent(share)} of that."
+        else f"Certificate: {bound}; this one earns {percent(share, 2)} of that."
     )
 
 
-def _percent(share: float) -> str:
-    text = f"{share:.2%}"
-    return "< 100 %" if text == "100.00%" and share < 1 - 1e-9 else text
+def _evidence(data: ExposureData) -> str:
+    """Say how much of what is predicted was ever seen."""
+    log, table = data.arrays, data.fund_table()
+    pairs = np.unique(log.customer.astype(np.int64) * data.n_funds + log.fund).size
+    seen = percent(pairs / (data.n_customers * data.n_funds), 1)
+    text = f"Revenue is predicted. The log shows {seen} of all pairs of customer and fund; the others are inferred."
+    order = sorted(table, key=lambda fund: fund["exposures"])
+    most, least, rows = order[-1], order[0], max(len(log), 1)
+    if most["exposures"] > 2 * least["exposures"]:
+        text += (
+            f" {most['name']} had {percent(most['exposures'] / rows, 1)} of the exposures, {least['name']} "
+            f"{percent(least['exposures'] / rows, 1)}: what is said of funds seldom shown rests on little evidence."
+        )
+    if log.propensity is None:
+        text += (
+            " The log does not say by what chance a fund was shown: if funds went to customers who were likely to buy "
+            "them, predictions for other customers are less certain."
+        )
+    return text
 
 
-def _caveats(comparison: Comparison, row: ComparisonRow, campaign: CampaignValue | None, synthetic: bool) -> list[str]:
+def _caveats(
+    data: ExposureData, comparison: Comparison, row: ComparisonRow, campaign: CampaignValue | None, synthetic: bool
+) -> list[str]:
     out = []
     if synthetic:
         out.append("The data are synthetic: the figures show that the method works, not what it earns for you.")
-    out.append(
-        "Revenue is predicted. Funds were shown to customers who were likely to buy them, so predictions for pairs "
-        "that were never shown rest on little evidence."
-    )
+    out.append(_evidence(data))
     kept = row.true_revenue / row.objective if row.objective > 0 else math.nan
     if kept < 1:  # False for NaN
         out.append(
-            f"In the synthetic world's truth the plan earns {kept:.0%} of what is predicted: choosing the highest "
+            f"In the synthetic world's truth the plan earns {percent(kept)} of what is predicted: choosing the highest "
             "predictions chooses those that are too high. Expect less than predicted."
         )
-    broken = [r.method for r in comparison.rows if not r.keeps_quotas]
+    out.append(
+        "Manual is what an operations team does by hand: funds in order of their past conversion rate, each taking its "
+        "best customers that are left."
+    )
+    broken = [METHOD_LABELS.get(r.method, r.method) for r in comparison.rows if not r.keeps_quotas]
     if broken:
-        out.append(f"Revenue of {', '.join(broken)} cannot be had: it breaks quotas. It is shown as what quotas cost.")
+        out.append(
+            f"The revenue of {'; '.join(broken)} cannot be had: it breaks quotas. It shows what the quotas cost."
+        )
     if campaign is None:
         out.append("No randomised data were at hand, so no plan was valued against what really happened.")
     else:

@@ -32,8 +32,13 @@ METHOD_LABELS = {
     "reference": "optimum (reference)",
     "heuristic": "heuristic (Alg. 1)",
     "manual": "manual",
-    "topk": "top-K, quotas ignored",
+    "topk": "top-K (quotas ignored)",
     "random": "random",
+}
+DATA_LABELS = {
+    "lct-a": "the synthetic world LCT-A",
+    "lct-b": "the synthetic world LCT-B",
+    "hillstrom": "the Hillstrom campaign",
 }
 
 _STYLE = {

@@ -3,7 +3,7 @@ import pytest
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.evaluation import baselines
-from ptofa_gpu.evaluation.baselines import random_funds
+from ptofa_gpu.evaluation.baselines import random_funds, random_plan
 
 
 def problem(k=2, n=400, seed=0, quota=None):
@@ -39,6 +39,16 @@ def test_it_is_random_and_deterministic(monkeypatch):
     assert not np.array_equal(random_funds(p, seed=3), random_funds(p, seed=4))
     monkeypatch.setattr(baselines, "_BLOCK_ROWS", 64)
     assert np.array_equal(np.bincount(random_funds(p, seed=3).ravel() + 1, minlength=6)[1:] <= p.quota, [True] * 5)
+
+
+def test_a_random_plan_that_leaves_exposures_is_not_feasible():
+    complete = ptofa.AllocationProblem(np.ones((20, 2)), quota=[10, 10])
+    assert random_plan(complete).status == "feasible"
+    # the second fund may be shown to five customers only
+    short = ptofa.AllocationProblem(np.ones((20, 2)), quota=[10, 10], tolerance=[2] * 5 + [1] * 15, risk=[1, 2])
+    plan = random_plan(short)
+    assert plan.unfilled > 0
+    assert plan.status == "infeasible"
 
 
 def test_choice_is_uniform_when_nothing_limits_it():

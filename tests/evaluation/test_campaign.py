@@ -43,6 +43,12 @@ def test_a_plan_that_knows_the_customers_beats_the_best_arm_and_chance():
     assert v.plan.exposures.max() - v.plan.exposures.min() <= 1
 
 
+def test_revenue_may_be_a_data_frame():
+    data, revenue = campaign(600)
+    a = value_campaign(data, pd.DataFrame(revenue), draws=20)
+    assert a.table == value_campaign(data, revenue, draws=20).table
+
+
 def test_data_without_propensities_cannot_be_valued():
     data, revenue = campaign(300, propensity=False)
     with pytest.raises(InputError, match="no propensities"):

@@ -41,6 +41,17 @@ def test_table_is_what_the_plans_say(problem):
     assert c.lift("reference", "manual") == pytest.approx(ref.objective / c["manual"].objective - 1)
     assert list(c.to_frame()["method"]) == ["reference", "heuristic", "manual", "topk", "random"]
     assert "true revenue" in c._repr_html_()
+    # what breaks quotas has no share of the optimum in the table; the file keeps the figure
+    assert '<td style="text-align:right">— (breaks quotas)</td>' in c._repr_html_()
+    assert c.to_frame().set_index("method").loc["topk", "share"] == c["topk"].share
+
+
+def test_a_truth_of_any_kind_is_taken(problem):
+    import pandas as pd
+
+    truth = np.asarray(problem.revenue) * 2
+    frame = compare(problem, ("random",), truth=pd.DataFrame(truth))
+    assert frame["random"].true_revenue == compare(problem, ("random",), truth=truth)["random"].true_revenue
 
 
 def test_without_a_certificate_there_is_no_share(problem):

@@ -140,3 +140,10 @@ def test_policies_the_log_cannot_value():
         value_policy(np.ones((2000, 3)), **log)
     with pytest.raises(InputError, match="has shape"):
         value_policy(policy[:5], **log)
+
+
+def test_a_policy_that_chooses_alike_is_not_weighed_against_itself():
+    rng = np.random.default_rng(0)
+    action = rng.integers(0, 2, 200)
+    table = value_policies({"a": np.ones(200, int), "b": np.ones(200, int)}, action, 0.5, rng.random(200), baseline="a")
+    assert table.verdict("b") == "“b” earns exactly what “a” earns on these data."

@@ -33,7 +33,7 @@ def test_success_prints_the_path_last(tmp_path, capsys):
     [
         (["-p", "n"], "name=value"),
         (["-p", "customer=5"], "did you mean 'customers'"),
-        (["-p", "customers=lots"], "is a int"),
+        (["-p", "customers=lots"], "must be a whole number"),
         (["--only", "nothing"], "no notebook 'nothing'"),
         (["--profile", "huge"], "no profile 'huge'"),
     ],

@@ -37,6 +37,7 @@ def charts():
         figures.amount_chart(e, currency="US$"),
         figures.exposure_bias_chart(NAMES, [50, 20, 0, 9, 5], [3, 0, 0, 1, 5]),
         figures.training_chart({"training": ([1, 2], [0.3, np.nan])}, metric=("AUC", [1, 2], [0.5, 0.6])),
+        figures.training_chart({"training": ([1, 2], [0.3, 0.2])}, metric=("AUC", [1, 2], [0.6, 0.5]), kept=2),
         figures.calibration_chart(calibrate(e, y, draws=20), currency="US$"),
         figures.method_chart(comparison()),
         figures.exposure_chart(NAMES, [1, 2, 3, 4, 0], [1, 2, 5, 4, 0], method="topk"),
@@ -64,6 +65,13 @@ def test_the_alternative_text_tells_what_matters():
     assert "100.00 % of optimum" in c.alt
     e = figures.exposure_chart(["a", "b"], [1, 2], [1, 5])
     assert "1 meet it exactly; differing: b -3" in e.alt
+    kept = figures.training_chart({"training": ([1, 2], [0.3, 0.2])}, metric=("AUC", [1, 2], [0.6, 0.5]), kept=2)
+    assert "epoch 2 is kept; AUC 0.500 at epoch 2" in kept.alt
+    # with full slots one exposure more is one fewer of another fund
+    prices = figures.price_chart(["a", "b"], [1.0, 3.0], full=True)
+    assert "in place of one of a in currency units, highest first: b 2, a 0" in prices.alt
+    assert "in place of one of a" in prices.figure.axes[0].get_xlabel()
+    assert "in place of" not in figures.price_chart(["a", "b"], [1.0, 3.0]).figure.axes[0].get_xlabel()
 
 
 def test_jupyter_gets_picture_and_description():

@@ -39,6 +39,12 @@ def test_as_committed():
     assert resolve({"q": nb}, {}, "paper")["q"]["customers"] == 1_000_000
 
 
+def test_no_word_is_true_of_the_synthetic_world_only():
+    text = "\n".join(c.source for c in nbformat.read(PATH, as_version=4).cells[3:])
+    for words in ("a week later", "Popular funds", "because the world is synthetic", "gets $K$ funds", "datasets.base"):
+        assert words not in text
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
@@ -53,6 +59,7 @@ def test_the_last_line_is_the_report(report):
     folder, job = report
     assert job.stdout.strip().splitlines()[-1] == str(folder / "index.html")
     assert "[" in job.stderr, "progress goes to stderr"
+    assert "ERROR" not in job.stderr
 
 
 def test_the_report_holds_what_it_promises(report):
@@ -69,6 +76,10 @@ def test_the_report_holds_what_it_promises(report):
     for chart in ("amounts", "exposure-bias", "training", "calibration", "methods", "exposures", "shadow-prices"):
         assert (out / f"{chart}.png").stat().st_size > 5000
         assert (out / f"{chart}.svg").read_text().startswith("<?xml")
+    epochs = pd.read_csv(out / "training.csv")
+    assert list(epochs["epoch"]) == [1]
+    assert list(epochs["kept"]) == [True]
+    assert len(pd.read_csv(out / "funds.csv")) == 8
     assert json.loads((folder / "run.json").read_text())["notebooks"][0]["parameters"]["customers"] == 2000
 
 
@@ -91,7 +102,10 @@ def test_the_front_says_what_was_decided(report):
     text = (report[0] / "index.html").read_text()
     for words in (
         "2,000 exposures of 8 funds",
+        "the synthetic world LCT-A",
         "Against manual",
+        "of 10 tenths are right",
+        "was not calibrated",
         "Certificate",
         "Every quota is met exactly",
         "synthetic",

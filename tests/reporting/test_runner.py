@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 import signal
@@ -104,6 +105,28 @@ def test_an_earlier_report_survives_a_failing_run_and_the_next_good_run_tidies_u
     write(tmp_path, "nb", "2")
     run_report([good], output=tmp_path / "out")
     assert names(tmp_path) == {"nb.ipynb", "out"}
+
+
+def test_only_a_kernel_at_work_is_interrupted_on_shutdown(monkeypatch):
+    """An idle kernel would print an error about the interrupt, which is nobody's error."""
+    from jupyter_client.manager import KernelManager
+
+    from ptofa_gpu.reporting.kernel import _kernel_manager
+
+    sent = []
+
+    async def signal_kernel(self, number):
+        sent.append(number)
+
+    kind = _kernel_manager({})
+    monkeypatch.setattr(KernelManager, "has_kernel", True)
+    monkeypatch.setattr(kind, "_async_signal_kernel", signal_kernel)
+    manager = kind()
+    for shutting_down, busy in ((True, False), (True, True), (False, False)):
+        manager.shutting_down, kind.busy = shutting_down, busy
+        asyncio.run(manager.interrupt_kernel())
+        assert len(sent) == (not shutting_down or busy)
+        sent.clear()
 
 
 def test_a_killed_kernel_is_an_error(tmp_path):

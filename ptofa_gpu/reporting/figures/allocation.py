@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, thousands, unit
 from ptofa_gpu.reporting.style import (
@@ -49,7 +50,7 @@ def method_chart(comparison: Comparison, *, currency: str = "", name: str = "met
             edgecolor=colour,
             hatch=None if r.keeps_quotas else "///",
         )
-        share = "" if math.isnan(r.share) else f"{r.share * 100:.2f} % of optimum"
+        share = "" if math.isnan(r.share) or r.share > 1 + 1e-9 else f"{percent(r.share, 2)} of optimum"
         notes = [short_number(r.objective), share]
         if not r.keeps_quotas:
             notes = [short_number(r.objective), f"not a valid plan: {r.over_quota:,} exposures over quota"]
@@ -134,7 +135,14 @@ def exposure_chart(
 
 
 @styled
-def price_chart(names: Sequence[str], price: ArrayLike, *, currency: str = "", name: str = "shadow-prices") -> Chart:
+def price_chart(
+    names: Sequence[str],
+    price: ArrayLike,
+    *,
+    full: bool = False,
+    currency: str = "",
+    name: str = "shadow-prices",
+) -> Chart:
     """Draw each fund's shadow price: how the plan's revenue changes with one more exposure in its quota.
 
     Parameters
@@ -143,11 +151,17 @@ def price_chart(names: Sequence[str], price: ArrayLike, *, currency: str = "", n
         Fund names (untrusted text).
     price : (F,) float
         Currency per exposure. Negative: the fund takes slots that would earn more elsewhere.
+    full : bool
+        The quotas fill every slot: one exposure more of a fund is one fewer of another, so what is drawn is the
+        difference from the fund of lowest price.
     """
     value = np.asarray(price, dtype=np.float64)
     if len(names) != value.size or value.size == 0 or not np.all(np.isfinite(value)):
         raise InputError(f"{len(names)} names and {value.size} prices must be one a fund, and finite")
     order = np.argsort(-value, kind="stable")
+    cheapest, swap = int(order[-1]), ""
+    if full:
+        value, swap = value - value[cheapest], f" in place of one of {names[cheapest]}"
     if order.size > MAX_ROWS:
         order = np.concatenate([order[: MAX_ROWS // 2], order[-MAX_ROWS // 2 :]])
     y = np.arange(order.size)
@@ -167,8 +181,11 @@ def price_chart(names: Sequence[str], price: ArrayLike, *, currency: str = "", n
     axes.set_yticks(y, [label(names[f]) for f in order])
     axes.invert_yaxis()
     axes.margins(x=0.14)
-    axes.set_xlabel(f"change in revenue for one more exposure ({unit(currency)})")
+    place_of = f"\nin place of one of {label(names[cheapest])}" if full else ""
+    axes.set_xlabel(f"change in revenue for one more exposure{place_of} ({unit(currency)})")
     axes.set_title("What one more exposure is worth")
     bars_only(axes)
     told = ", ".join(f"{names[f]} {short_number(value[f])}" for f in order[:12])
-    return Chart(figure, name, f"Shadow prices in {currency or 'currency units'} per exposure, highest first: {told}.")
+    return Chart(
+        figure, name, f"Worth of one more exposure{swap} in {currency or 'currency units'}, highest first: {told}."
+    )

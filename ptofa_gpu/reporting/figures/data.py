@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, thousands, unit
 from ptofa_gpu.reporting.style import BLUE, GREY, INK, ORANGE, VERMILLION, label, short_number, styled
@@ -39,7 +40,7 @@ def amount_chart(amount: ArrayLike, *, currency: str = "", name: str = "amounts"
     thousands(axes.xaxis)
     axes.set(xlabel=f"amount of a conversion ({unit(currency)}, log scale)", ylabel="conversions")
     axes.set_ylim(0, 1.12 * max(counts.max(), fitted.max()))
-    axes.set_title("Amounts are long-tailed: close to log-normal")
+    axes.set_title("Amounts, and the log-normal fitted to them")
     median, mean = float(np.median(values)), float(values.mean())
     for value, words, side in ((median, "median", "right"), (mean, "mean", "left")):
         axes.axvline(value, color=INK, linewidth=0.9, linestyle=":")
@@ -101,8 +102,9 @@ def exposure_bias_chart(
     for axes in (left, right):
         bars_only(axes)
     alt = (
-        f"Left: share of logged exposures by fund, from {share[0]:.0%} ({names[0]}) to {share[-1]:.0%} ({names[-1]}). "
-        f"Right: conversion rates with intervals, from {rate.min():.2%} to {rate.max():.2%}."
+        f"Left: share of logged exposures by fund, from {percent(share[0])} ({names[0]}) to "
+        f"{percent(share[-1])} ({names[-1]}). "
+        f"Right: conversion rates with intervals, from {percent(rate.min(), 2)} to {percent(rate.max(), 2)}."
     )
     return Chart(figure, name, alt)
 

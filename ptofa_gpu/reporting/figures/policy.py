@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, unit
 from ptofa_gpu.reporting.style import BLUE, GREY, label, short_number, styled
@@ -37,8 +38,8 @@ def policy_chart(table: PolicyTable, *, currency: str = "", name: str = "policy-
         axes[1].axvline(0, color=GREY, linewidth=1, linestyle="--")
         axes[1].set_xlabel(f"difference ({unit(currency)}); grey: cannot be told from 0")
         axes[1].set_title(f"Against “{label(table.baseline)}”")
-    figure.supxlabel(f"bars: {level:.0%} bootstrap intervals", fontsize=8, color=GREY, x=0.99, ha="right")
-    return Chart(figure, name, f"Off-policy values with {level:.0%} intervals: " + "; ".join(told) + ".")
+    figure.supxlabel(f"bars: {percent(level)} bootstrap intervals", fontsize=8, color=GREY, x=0.99, ha="right")
+    return Chart(figure, name, f"Off-policy values with {percent(level)} intervals: " + "; ".join(told) + ".")
 
 
 def _intervals(axes, y, values, colours) -> None:  # type: ignore[no-untyped-def]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import canvas, thousands, unit
-from ptofa_gpu.reporting.style import BLUE, GREY, ORANGE, VERMILLION, short_number, styled
+from ptofa_gpu.reporting.style import BLUE, GREEN, GREY, ORANGE, VERMILLION, short_number, styled
 
 if TYPE_CHECKING:
     from ptofa_gpu.evaluation.calibration import Calibration
@@ -21,6 +22,7 @@ def training_chart(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     *,
     metric: tuple[str, Sequence[float], Sequence[float]] | None = None,
+    kept: float | None = None,
     name: str = "training",
 ) -> Chart:
     """Draw loss by epoch, and beside it one validation metric.
@@ -31,6 +33,8 @@ def training_chart(
         Loss curves by name, e.g. ``"training"`` and ``"validation"``. Rows that are not numbers are left out.
     metric : (name, epochs, values), optional
         A second panel, e.g. the validation AUC.
+    kept : float, optional
+        The epoch whose weights the model has; it is marked in both panels.
     """
     if not curves:
         raise InputError("no curve to draw: give at least one loss curve")
@@ -44,6 +48,10 @@ def training_chart(
             raise InputError(f"curve {title!r} has no finite value")
         left.plot(x, y, color=colours[i % 4], marker="o", markersize=3.5, label=title)
         told.append(f"{title} loss from {y[0]:.4g} to {y[-1]:.4g}")
+    if kept is not None:
+        for panel in (left, axes[1]) if metric else (left,):
+            panel.axvline(kept, color=GREEN, linestyle=":", linewidth=1.4, label=f"epoch kept: {kept:g}", zorder=0.9)
+        told.append(f"epoch {kept:g} is kept")
     left.legend(fontsize=8.5)
     left.set(xlabel="epoch", ylabel="loss (nats per exposure)")
     left.set_title("Training")
@@ -53,17 +61,18 @@ def training_chart(
         x, y = _finite(epochs, values)
         if x.size:
             axes[1].plot(x, y, color=BLUE, marker="o", markersize=3.5)
-            best = int(np.argmax(y))
+            # the figure that counts is that of the epoch kept, which need not be the highest
+            at = int(np.argmax(y)) if kept is None else int(np.argmin(np.abs(x - kept)))
             axes[1].annotate(
-                f"best {y[best]:.3f}",
-                (x[best], y[best]),
+                f"{y[at]:.3f}",
+                (x[at], y[at]),
                 xytext=(0, 7),
                 textcoords="offset points",
                 ha="center",
                 fontsize=8.5,
             )
             axes[1].margins(y=0.25)
-            told.append(f"best {words} {y[best]:.3f} at epoch {x[best]:g}")
+            told.append(f"{words} {y[at]:.3f} at epoch {x[at]:g}")
         axes[1].set(xlabel="epoch", ylabel=words)
         axes[1].set_title(words[:1].upper() + words[1:])
         _whole_epochs(axes[1])
@@ -119,8 +128,8 @@ def calibration_chart(
     right.set_ylabel("share of actual revenue (%)")
     right.set_title("Where the money was")
     alt = (
-        f"Left: mean actual against mean predicted {what} in {bins.size} bins with {c.level:.0%} intervals; "
+        f"Left: mean actual against mean predicted {what} in {bins.size} bins with {percent(c.level)} intervals; "
         f"{c.covered} of {bins.size} predictions lie inside; total predicted over actual {short_number(c.ratio)}. "
-        f"Right: the highest bin holds {c.top_share:.0%} of actual revenue."
+        f"Right: the highest bin holds {percent(c.top_share)} of actual revenue."
     )
     return Chart(figure, name, alt)

@@ -1,0 +1,68 @@
+"""How training went, as a table a reader understands without knowing the names in the log."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ptofa_gpu.evaluation._table import html_table
+
+if TYPE_CHECKING:
+    from ptofa_gpu.prediction.training import FitResult
+
+_COLUMNS = {
+    "train_loss": "training loss",
+    "val_loss": "validation loss",
+    "val_auc": "validation AUC",
+    "val_conversion_ratio": "conversions, predicted / seen",
+    "val_total_ratio": "revenue, predicted / earned",
+    "seconds": "seconds",
+}
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """One row an epoch, numbered from 1 as in the figure, with the epoch whose weights the model has marked.
+
+    Parameters
+    ----------
+    training : FitResult
+        What `fit` returned. Its ratios are those of validation rows before calibration; 1 is right in total.
+    """
+
+    training: FitResult
+
+    @property
+    def kept(self) -> int:
+        """The epoch whose weights the model has, counted from 1."""
+        return self.training.best_epoch + 1
+
+    def curves(self, *names: str) -> dict[str, tuple[list[float], list[float]]]:
+        """Return epochs and values of the columns `names` that the history has (without validation rows, few)."""
+        rows, found = self.training.history, {}
+        for name in names:
+            values = [row.get(name, math.nan) for row in rows]
+            if any(map(math.isfinite, values)):
+                found[_COLUMNS[name]] = ([row["epoch"] + 1 for row in rows], values)
+        return found
+
+    def to_frame(self) -> Any:
+        """Return the history with epochs from 1, as a pandas data frame."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.training.history)
+        frame["epoch"] = frame["epoch"].astype(int) + 1
+        return frame.assign(kept=frame["epoch"] == self.kept)
+
+    def _repr_html_(self) -> str:
+        rows = self.training.history
+        columns = {"epoch": [f"{row['epoch'] + 1:.0f}" for row in rows]}
+        for name, words in _COLUMNS.items():
+            values = [row.get(name, math.nan) for row in rows]
+            columns[words] = ["—" if math.isnan(v) else f"{v:.4g}" for v in values]
+        columns["kept"] = ["✓" if row["epoch"] == self.training.best_epoch else "" for row in rows]
+        loss = "validation" if any("val_loss" in row for row in rows) else "training"
+        return html_table(
+            columns, caption=f"The epoch of lowest {loss} loss is kept. Ratios before calibration; 1 is right in total."
+        )
