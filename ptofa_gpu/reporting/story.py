@@ -151,14 +151,18 @@ def _calibration(c: Calibration) -> Check:
     return Check(text, c.state)
 
 
+#: Plans whose revenues differ by less than this share earn the same as far as a reader is concerned.
+TIE = 0.0005
+
+
 def _losses(comparison: Comparison, row: ComparisonRow, money: str) -> list[str]:
     """Warn of plans in the table that earn more than the one decided on and that could be had."""
     out = []
     for kind, mine in (("predicted", row.objective), ("true", row.true_revenue)):
         for other in comparison.rows:
             value = other.objective if kind == "predicted" else other.true_revenue
-            # False for NaN; differences of rounding are none
-            if other.method == row.method or not other.keeps_quotas or not value > mine * (1 + 1e-6):
+            # False for NaN; what would be printed as +0.0 % is a tie
+            if other.method == row.method or not other.keeps_quotas or not value > mine * (1 + TIE):
                 continue
             name, delivered = METHOD_LABELS.get(other.method, other.method), ""
             if other.under_quota > row.under_quota:
