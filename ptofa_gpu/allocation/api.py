@@ -142,9 +142,7 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dic
     from ptofa_gpu.allocation.repair import complete, keep_to_quotas
 
     on_infeasible = options.get("on_infeasible", "raise")
-    feasibility = problem.feasibility()
-    if not feasibility.ok and on_infeasible == "raise":
-        raise InfeasibleError(feasibility.explain())
+    feasible = _require_feasible(problem, on_infeasible)
     warm_start = _check_prices(options.get("warm_start"), problem)
     revenue = problem.host_revenue()
     found = optimal(problem, revenue, watch, warm_start)
@@ -152,7 +150,7 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dic
         keep_to_quotas(problem, found.funds, revenue)
         complete(problem, found.funds, revenue, Watch(0, None, None))  # the time is up; a plan must keep the rules
     plan = _plan(problem, _in_order(problem, found.funds, revenue), "optimal", device, relaxed=on_infeasible == "relax")
-    if feasibility.ok:
+    if feasible:
         plan.price, plan.bound = found.price, max(found.bound, plan.objective)
         plan.status = "optimal" if found.complete else "time_limit"
     elif found.complete:
@@ -185,11 +183,12 @@ def _in_order(problem: AllocationProblem, funds: np.ndarray, revenue: np.ndarray
     return funds
 
 
-def _require_feasible(problem: AllocationProblem, on_infeasible: str) -> None:
-    if on_infeasible == "raise":
-        feasibility = problem.feasibility()
-        if not feasibility.ok:
-            raise InfeasibleError(feasibility.explain())
+def _require_feasible(problem: AllocationProblem, on_infeasible: str) -> bool:
+    """Whether every constraint can be met; if not, and that is not to be relaxed, the error that explains why."""
+    feasibility = problem.feasibility()
+    if not feasibility.ok and on_infeasible == "raise":
+        raise InfeasibleError(feasibility.explain())
+    return feasibility.ok
 
 
 def _heuristic(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:

@@ -45,8 +45,9 @@ class AllocationPlan:
     unfilled : int
         Empty slots.
     price : array (F,) of float64, or None
-        Shadow price of each fund's quota, in currency per exposure: what the total gains for one exposure more of it
-        (and one fewer where slots are full of the cheapest); None where the method gives no certificate.
+        Shadow price of each fund's quota, in currency per exposure: a solution of the dual, so the difference of two
+        prices lies between what one exposure more of the one in place of the other earns and what one fewer costs
+        (the two all but meet where there are many customers); None where the method gives no certificate.
     bound : float
         No plan that keeps the constraints earns more than this; NaN where unknown.
     gap : float

@@ -16,22 +16,23 @@ quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthC
 TAILS = st.sampled_from(["zero", "drop", "inf"])
 
 
-@quick
-@given(instances(max_customers=60, max_funds=12), TAILS)
-def test_equals_the_sequential_algorithm(arguments, tail):
+def check_against_the_sequential_algorithm(arguments, tail):
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, method="heuristic", device="cpu", tail=tail, repair=False)
     expected = algorithm1(problem.revenue, problem.eligible, problem.quota, problem.k, tail)
     np.testing.assert_array_equal(plan.funds, expected)
+
+
+@quick
+@given(instances(max_customers=60, max_funds=12), TAILS)
+def test_equals_the_sequential_algorithm(arguments, tail):
+    check_against_the_sequential_algorithm(arguments, tail)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(instances(max_customers=400, max_funds=40), TAILS)
 def test_equals_the_sequential_algorithm_on_larger_instances(arguments, tail):
-    problem = ptofa.AllocationProblem(**arguments)
-    plan = ptofa.allocate(problem, method="heuristic", device="cpu", tail=tail, repair=False)
-    expected = algorithm1(problem.revenue, problem.eligible, problem.quota, problem.k, tail)
-    np.testing.assert_array_equal(plan.funds, expected)
+    check_against_the_sequential_algorithm(arguments, tail)
 
 
 @quick
