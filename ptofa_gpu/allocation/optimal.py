@@ -65,6 +65,13 @@ def optimal(
 Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
 
+def _every(array: np.ndarray, stride: int) -> np.ndarray:
+    """Every stride-th row, laid out and writeable as the whole is: for anything else Numba would compile anew."""
+    out = np.ascontiguousarray(array[::stride])
+    out.setflags(write=array.flags.writeable)
+    return out
+
+
 class _Solver:
     def __init__(self, problem: AllocationProblem, revenue: np.ndarray, watch: Watch):
         self.problem, self.watch = problem, watch
@@ -152,10 +159,8 @@ class _Solver:
         rows, n_funds = problem.n_customers, problem.n_funds
         stride = max(1, rows // max(SMALL_SAMPLE, 4 * n_funds))
         revenue, tolerance, risk, mask = self.data
-        # contiguous, as the whole is: another layout would be compiled for anew
-        some = np.ascontiguousarray(revenue[::stride])
-        some_mask = None if mask is None else np.ascontiguousarray(mask[::stride])
-        data = (some, np.ascontiguousarray(tolerance[::stride]), risk, some_mask)
+        some = _every(revenue, stride)
+        data = (some, _every(tolerance, stride), risk, None if mask is None else _every(mask, stride))
         share = self.quota * (len(some) / rows)
         quota = np.floor(share * 0.98) if problem.case == "under" else np.ceil(share * 1.02)
         chosen = np.empty((len(some), problem.k), np.int16)

@@ -162,3 +162,16 @@ def test_infeasible_is_refused():
     problem = ptofa.AllocationProblem(np.ones((4, 2)), [2, 2], eligible=eligible)
     with pytest.raises(InfeasibleError, match="1 may see none"):
         ptofa.allocate(problem)
+
+
+@pytest.mark.parametrize("writeable", [True, False])
+def test_samples_are_laid_out_as_the_whole_so_that_nothing_is_compiled_twice(writeable):
+    from ptofa_gpu.allocation.optimal import _every
+
+    whole = np.arange(20, dtype=np.int8)
+    whole.setflags(write=writeable)
+    some = _every(whole, 3)
+    np.testing.assert_array_equal(some, [0, 3, 6, 9, 12, 15, 18])
+    assert some.flags.c_contiguous
+    assert some.flags.writeable == writeable
+    assert _every(whole, 1).flags.writeable == writeable
