@@ -103,7 +103,7 @@ def test_everything_wrong_is_in_one_error():
         ({"customers": PEOPLE.drop(columns="tolerance")}, "funds.risk is there without customers.tolerance"),
         ({"customers": PEOPLE.iloc[:0]}, "customers has no rows"),
         ({"customers": [1, 2]}, "customers is a list, not a data frame"),
-        ({"funds": FUNDS.drop(columns="quota")}, "funds lacks the column quota; it has .* a range is quota_low"),
+        ({"funds": FUNDS.drop(columns="quota")}, "funds lacks the column quota; it has .*a range is quota_low"),
         ({"funds": FUNDS.assign(quota_low=0)}, "columns quota and quota_low; it needs quota alone"),
         ({"funds": FUNDS.rename(columns={"quota": "quota_high"})}, "columns quota_high; it needs quota alone"),
         ({"customers": PEOPLE.assign(k=1), "k": 2}, "k=2 was given too"),
