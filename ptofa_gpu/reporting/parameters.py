@@ -13,11 +13,11 @@ are the profile ``quick``.
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ptofa_gpu._text import nearest
 from ptofa_gpu.errors import InputError
 
 TAG = "parameters"
@@ -74,12 +74,6 @@ class Parameter:
 
 _WRONG = object()
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the known word closest to `word`, or the ``.`` that ends the sentence."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def read_parameters(notebook: Any, name: str) -> dict[str, Parameter]:

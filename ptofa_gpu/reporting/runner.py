@@ -17,11 +17,12 @@ from typing import Any
 
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._lazy import require
+from ptofa_gpu._text import nearest
 from ptofa_gpu.errors import InputError, ReportError
 from ptofa_gpu.reporting.html import notebook_title, write_notebook_page
 from ptofa_gpu.reporting.index import RUN_FILE, Done, write_index
 from ptofa_gpu.reporting.kernel import run_notebook
-from ptofa_gpu.reporting.parameters import nearest, resolve
+from ptofa_gpu.reporting.parameters import resolve
 
 #: told of (notebook, cells done, cells in all, heading of the running section)
 Progress = Callable[[str, int, int, str], None]
