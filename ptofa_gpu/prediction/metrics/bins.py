@@ -23,7 +23,7 @@ class BinnedCalibration(RowMetric):
     bin.
     """
 
-    higher_is_better = None
+    higher_is_better: bool | None = None
     names = ("predicted", "observed")
 
     def __init__(self, bins: int = 10) -> None:
