@@ -139,13 +139,14 @@ def _where(method: str, device: str, problem: AllocationProblem) -> str:
 
 def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
     from ptofa_gpu.allocation.optimal import optimal
+    from ptofa_gpu.allocation.passes import Together
     from ptofa_gpu.allocation.repair import complete, keep_to_quotas
 
     on_infeasible = options.get("on_infeasible", "raise")
     feasible = _require_feasible(problem, on_infeasible)
     warm_start = _check_prices(options.get("warm_start"), problem)
     revenue = problem.host_revenue()
-    found = optimal(problem, revenue, watch, warm_start)
+    found = optimal(problem, Together(revenue), watch, warm_start)
     if not found.complete:
         keep_to_quotas(problem, found.funds, revenue)
         complete(problem, found.funds, revenue, Watch(0, None, None))  # the time is up; a plan must keep the rules

@@ -24,11 +24,10 @@ def _keep(key, row, a, b, loss, u):
 
 
 @nb.njit(parallel=True, cache=True)
-def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, first, key, row):
+def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, first, key, row, threads):
     """Add one block of customers to the lists. Every thread has some of the funds to move to, and sees all customers."""
     size, most = key.shape[0], key.shape[2]
     funds = size - 1
-    threads = nb.get_num_threads()
     for t in nb.prange(threads):
         lo, hi = size * t // threads, size * (t + 1) // threads
         for u in range(revenue.shape[0]):
@@ -80,7 +79,7 @@ class Cheapest:
     ) -> None:
         """Look at the customers first, first + 1, ...; all on the host."""
         data = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen)
-        _cheapest(*data, self.theta, first, self.key, self.row)
+        _cheapest(*data, self.theta, first, self.key, self.row, nb.get_num_threads())
 
     def swaps(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
         """(arc, cost, row) as `collect_swaps` returns them, and (F + 1, F + 1) what any other swap costs at least."""

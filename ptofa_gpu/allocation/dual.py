@@ -153,8 +153,8 @@ def solve_spd(matrix, vector):
     return x
 
 
-#: Newton has stalled when over this many passes the error has not fallen to that share of what it was.
-STALL_PASSES, STALL_SHARE = 3, 0.7
+#: Newton has stalled when over some passes the error has not fallen to this share of what it was.
+STALL_SHARE = 0.7
 
 
 def newton(
@@ -163,7 +163,7 @@ def newton(
     price: np.ndarray,
     floor: np.ndarray,
     enough: float,
-    max_passes: int = 60,
+    patience: int = 6,
     stop: Callable[[], bool] = lambda: False,
 ) -> Prices:
     """Levenberg-Marquardt on the prices until at most `enough` exposures are in the wrong place, or it stalls.
@@ -177,9 +177,10 @@ def newton(
     price : (F,) whole float64
     floor : (F,) whole float64
         The lowest price that means anything: 0, or minus the bonus on a fund's lower bound.
-    enough, max_passes
-        When to stop; it also stops when the error hardly falls any more (ties, or too few customers a fund), because
-        the exchange is then quicker.
+    enough : float
+    patience : int
+        Passes in which the error must fall to `STALL_SHARE` of what it was. (With ties, or few customers a fund, it
+        does not, and the exchange is quicker.)
     """
     n = price.size
     now = look(price)
@@ -188,8 +189,8 @@ def newton(
     wrong = quotas.wrong_place(now.counts, price)
     error = float(np.abs(wrong).sum()) / 2
     errors = [error]
-    while error > enough and passes < max_passes and failed < 4 and not stop():
-        if passes > STALL_PASSES and error > STALL_SHARE * errors[-1 - STALL_PASSES]:
+    while error > enough and failed < 4 and not stop():
+        if passes > patience and error > STALL_SHARE * errors[-1 - patience]:
             break
         density = now.swaps / now.delta
         density = (density + density.T) / 2  # the same density, seen from either side of the swap

@@ -172,37 +172,33 @@ def _flow(supply: np.ndarray, between: np.ndarray, room: np.ndarray) -> np.ndarr
 
 
 @nb.njit(cache=True)
-def _deal(rows, kinds, share, has, chosen, at, left):
+def _deal(kinds, share, has, held, at, customers):
     """Deal each kind's share out in turn: fund by fund around the circle of its customers."""
     funds = share.shape[1] - 1
-    k = chosen.shape[1]
-    for i in range(rows.size):
-        g, u = kinds[i], rows[i]
-        position = at[g]
+    k = held.shape[1]
+    for i in range(kinds.size):
+        g = kinds[i]
+        position, n = at[g], customers[g]
         at[g] += 1
-        n = left[g]
         # forget the tied choices that are held, then put in those that are dealt
         for j in range(k):
-            f = chosen[u, j]
-            if f == EMPTY or (f >= 0 and has[g, f]):
-                chosen[u, j] = EMPTY
+            f = held[i, j]
+            if f >= 0 and has[g, f]:
+                held[i, j] = EMPTY
         start = np.int64(0)
         for f in range(funds):
             count = share[g, f]
             # fund f goes to the customers start .. start + count - 1, counted round
             if count > 0:
-                offset = (position - start) % n
-                if offset < count:
+                if (position - start) % n < count:
                     for j in range(k):
-                        if chosen[u, j] == EMPTY:
-                            chosen[u, j] = f
+                        if held[i, j] == EMPTY:
+                            held[i, j] = f
                             break
-            start = (start + count) % n
+                start = (start + count) % n
 
 
-def deal(groups: Groups, share: np.ndarray, chosen: np.ndarray) -> None:
-    """Give the customers in `groups` the choices of `share`, (U, K) int16 updated, in order of the rows."""
+def deal(groups: Groups, share: np.ndarray, rows: np.ndarray, kinds: np.ndarray, held: np.ndarray) -> None:
+    """Give the customers in `groups` the choices of `share`: `held` (n, K) int16 is updated, in order of the rows."""
     has, _, customers = groups.table()
-    at = np.zeros(groups.known, np.int64)
-    for rows, kinds in zip(groups.rows, groups.kinds, strict=True):
-        _deal(rows, kinds, share, has, chosen, at, customers)
+    _deal(kinds, share, has, held, np.zeros(groups.known, np.int64), customers)
