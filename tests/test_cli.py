@@ -15,7 +15,7 @@ import pytest
 from pyarrow import csv
 
 from ptofa_gpu import cli
-from ptofa_gpu.errors import ReportError
+from ptofa_gpu.cli import _main
 
 CUSTOMERS = pa.table({"customer": ["ann", "bob", "cyd", "dan"], "tolerance": [1, 2, 3, 3]})
 FUNDS = pa.table({"fund": ["bond", "stock"], "risk": [1, 3], "quota": [2, 2]})
@@ -206,19 +206,6 @@ def test_a_plan_without_quotas_is_still_verified(files: Path, monkeypatch) -> No
     assert not Path("plan.parquet").exists()
 
 
-def test_a_notebook_s_error_of_ours_is_shown_in_full() -> None:
-    class Failed(Exception):
-        ename = "DataNotFoundError"
-        evalue = "it is not here. Looked at:\n  - a\n  - b\nFetch it."
-
-    error = ReportError("quickstart failed in cell 3: DataNotFoundError: it is not here. Looked at:\nkept: x.ipynb")
-    error.__cause__ = ReportError("inner")
-    error.__cause__.__cause__ = Failed()
-    assert cli._in_full(error).splitlines()[1:] == ["  - a", "  - b", "Fetch it.", "kept: x.ipynb"]
-    Failed.ename = "ValueError"
-    assert cli._in_full(error) == str(error)
-
-
 def test_cuda_without_a_gpu_ends_with_one_and_advice(files: Path, capsys, monkeypatch) -> None:
     from ptofa_gpu import device
 
@@ -260,5 +247,5 @@ def test_version(capsys) -> None:
 def test_our_warnings_are_notes(capsys) -> None:
     from ptofa_gpu.errors import PtofaWarning
 
-    cli._show_warning(PtofaWarning("the GPU lies idle"), PtofaWarning, "file.py", 1)
+    _main.show_warning(PtofaWarning("the GPU lies idle"), PtofaWarning, "file.py", 1)
     assert capsys.readouterr().err == "ptofa: note: the GPU lies idle\n"

@@ -14,8 +14,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import mask_words, may_see
-from ptofa_gpu.ops.price import _holds, units
+from ptofa_gpu.ops._rows import holds, mask_words, may_see, units
 
 FAR = np.int64(1) << np.int64(62)
 DONE, WIDEN, STOPPED = 0, 1, 2
@@ -79,7 +78,7 @@ def _build(arc, cost, row, order, head, left, right, rank):
 @nb.njit(inline="always")
 def _is_valid(chosen, u, a, b, funds):
     """Whether customer u still holds a and could have b."""
-    return _holds(chosen, u, -1 if a == funds else a) and (b == funds or not _holds(chosen, u, b))
+    return holds(chosen, u, -1 if a == funds else a) and (b == funds or not holds(chosen, u, b))
 
 
 @nb.njit(cache=True)
@@ -194,7 +193,7 @@ def _exchange(
                         loss, x, y = r_b, b, funds
                     elif not may_see(tolerance, risk, mask, u, c):
                         continue
-                    elif _holds(chosen, u, c):
+                    elif holds(chosen, u, c):
                         if c == b or a == funds:
                             continue
                         loss, x, y = units(revenue[u, c], scale) + offset[c] - r_a, c, a

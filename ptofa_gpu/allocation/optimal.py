@@ -20,7 +20,9 @@ import numpy as np
 
 from ptofa_gpu.allocation.dual import Choices, newton, windows, wrong_place
 from ptofa_gpu.allocation.exchange import DONE, Exchange, exchange
-from ptofa_gpu.ops.price import choices, collect_swaps, price_pass, swap_margins, take
+from ptofa_gpu.ops.choices import choices, take
+from ptofa_gpu.ops.price import price_pass
+from ptofa_gpu.ops.swaps import collect_swaps, swap_margins
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
@@ -91,7 +93,7 @@ class _Solver:
         """What every stride-th customer takes, the windows chosen to fit."""
         self.passes += 1
         n = self.problem.n_funds
-        held, other, margin, value = choices(*self.data, self.bonus - price, self.scale, self.problem.k, 0, stride)
+        held, other, margin, value = choices(*self.data, self.bonus - price, self.scale, self.problem.k, stride=stride)
         held, other, margin = held.ravel(), other.ravel(), margin.ravel()
         counts = np.bincount(held, minlength=n + 1)
         # as many customers as the next, larger sample is likely to find in the wrong place

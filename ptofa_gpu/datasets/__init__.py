@@ -1,6 +1,7 @@
 """Data: synthetic worlds with known truth, and readers of public data sets.
 
 ``lct``            a synthetic campaign in the shape of the paper's LCT-A or LCT-B, the truth known
+``lct_stream``     the same block by block, up to the paper's full size and beyond
 ``hillstrom``      64,000 customers of an e-mail campaign whose arms were assigned at random
 ``ExposureData``   a log, its customers and its funds; ``ExposureData.from_frames`` takes your own
 ``check_log``      the check they all go through
@@ -10,8 +11,21 @@
 # import of such a module later would put the module in the function's place. No heavy package is imported by this.
 from ptofa_gpu.datasets.base import ExposureData
 from ptofa_gpu.datasets.hillstrom import hillstrom
-from ptofa_gpu.datasets.lct import lct
+from ptofa_gpu.datasets.lct import PAPER_SCALE, lct
 from ptofa_gpu.datasets.log import LogArrays, check_log
+from ptofa_gpu.datasets.stream import WorldBlock, WorldStream, lct_stream
 from ptofa_gpu.datasets.truth import Truth, TruthRows
 
-__all__ = ["ExposureData", "LogArrays", "Truth", "TruthRows", "check_log", "hillstrom", "lct"]
+__all__ = [
+    "PAPER_SCALE",
+    "ExposureData",
+    "LogArrays",
+    "Truth",
+    "TruthRows",
+    "WorldBlock",
+    "WorldStream",
+    "check_log",
+    "hillstrom",
+    "lct",
+    "lct_stream",
+]

@@ -1,4 +1,4 @@
-"""What every CPU twin shares: chunks of rows for the threads, eligibility of one pair, keys that order like numbers."""
+"""What every CPU twin shares: chunks of rows for the threads, eligibility of one pair, values as whole numbers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,24 @@ CHUNK = 8192
 #: Stands for "no pair is excluded" where a kernel takes the (U, W) mask words.
 NO_MASK = np.zeros((0, 1), np.uint64)
 
+#: Stands for "every customer gets K funds" where a kernel takes the (U,) number of slots.
+ALL_SLOTS = np.zeros(0, np.int8)
+
+#: What `chosen` holds where there is no fund: an open slot that is empty, a slot the customer does not have.
+EMPTY, CLOSED = -1, -2
+
+#: Adding and subtracting it rounds a float64 below 2^51 in size to a whole number, halves to even.
+ROUND = 1.5 * 2.0**52
+
 
 def mask_words(mask: np.ndarray | None) -> np.ndarray:
     """The mask, or the empty array that means there is none."""
     return NO_MASK if mask is None else mask
+
+
+def slot_numbers(slots: np.ndarray | None) -> np.ndarray:
+    """Each customer's number of slots, or the empty array that means K for all."""
+    return ALL_SLOTS if slots is None else slots
 
 
 @nb.njit(inline="always")
@@ -37,3 +51,36 @@ def may_see(tolerance, risk, mask, u, f):
 def fixed(value, scale):
     """`value` in fixed point: round(value x scale), halves to even, as int64."""
     return np.int64(np.rint(np.float64(value) * scale))
+
+
+@nb.njit(inline="always")
+def units(value, scale):
+    """`value` in units, rounded to a whole number."""
+    return (np.float64(value) * scale + ROUND) - ROUND
+
+
+@nb.njit
+def best_funds(revenue, tolerance, risk, mask, offset, scale, u, floor, value, fund):
+    """Fill `value` and `fund` with the customer's best reduced values above `floor`, ties by lower fund; how many."""
+    n, size = 0, value.size
+    for f in range(revenue.shape[1]):
+        if may_see(tolerance, risk, mask, u, f):
+            r = units(revenue[u, f], scale) + offset[f]
+            if r <= floor or (n == size and r <= value[size - 1]):
+                continue
+            j = min(n, size - 1)
+            while j > 0 and value[j - 1] < r:
+                value[j], fund[j] = value[j - 1], fund[j - 1]
+                j -= 1
+            value[j], fund[j] = r, f
+            n = min(n + 1, size)
+    return n
+
+
+@nb.njit(inline="always")
+def holds(chosen, u, f):
+    """Whether customer u holds fund f (or, for EMPTY, an empty slot)."""
+    held = False
+    for j in range(chosen.shape[1]):
+        held |= chosen[u, j] == f
+    return held

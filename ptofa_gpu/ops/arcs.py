@@ -5,15 +5,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import mask_words, may_see
-
-
-@nb.njit(inline="always")
-def _has(chosen, u, f):
-    for j in range(chosen.shape[1]):  # noqa: SIM110 - compiled
-        if chosen[u, j] == f:
-            return True
-    return False
+from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see
 
 
 @nb.njit(parallel=True, cache=True)
@@ -23,13 +15,16 @@ def _count_arcs(tolerance, risk, mask, chosen, threads):
     part = np.zeros((threads, funds + 1, funds), np.int64)
     for t in nb.prange(threads):
         for u in range(rows * t // threads, rows * (t + 1) // threads):
+            empty = False
             for j in range(k):
-                a = chosen[u, j] if chosen[u, j] >= 0 else funds
+                a = chosen[u, j]
+                if a == CLOSED or (a == EMPTY and empty):
+                    continue  # a customer with several empty slots counts once
+                if a == EMPTY:
+                    empty, a = True, funds
                 for b in range(funds):
-                    if may_see(tolerance, risk, mask, u, b) and not _has(chosen, u, b):
+                    if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
                         part[t, a, b] += 1
-                if a == funds:
-                    break  # empty slots come last: count such a customer once
     return part.sum(0)
 
 
@@ -41,7 +36,7 @@ def count_arcs(tolerance: np.ndarray, risk: np.ndarray, mask: np.ndarray | None,
     tolerance, risk, mask
         As in `score_and_pick`.
     chosen : (U, K) int16
-        The allocation; empty slots (-1) last in each row.
+        The allocation; -1 in an empty slot, -2 in a slot that the customer does not have.
 
     Returns
     -------
@@ -53,14 +48,10 @@ def count_arcs(tolerance: np.ndarray, risk: np.ndarray, mask: np.ndarray | None,
 @nb.njit(cache=True)
 def _arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, rows_out, gain_out):
     n = 0
-    k = chosen.shape[1]
     for u in range(chosen.shape[0]):
-        if a < 0:
-            if chosen[u, k - 1] >= 0:
-                continue
-        elif not _has(chosen, u, a):
+        if not holds(chosen, u, a):
             continue
-        if may_see(tolerance, risk, mask, u, b) and not _has(chosen, u, b):
+        if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
             rows_out[n] = u
             gain_out[n] = np.float64(revenue[u, b]) - (np.float64(revenue[u, a]) if a >= 0 else 0.0)
             n += 1

@@ -5,6 +5,7 @@ comment beside it that starts with literals joined by ``|`` lists the values all
 
     world = "A"  # "A" | "B": which synthetic world
     customers = 20_000  # customers in it
+    log_file = ""  # path: a file of yours; empty for none
 
 Profiles are notebook metadata: ``{"ptofa": {"profiles": {"paper": {"customers": 200000}}}}``; the defaults in the cell
 are the profile ``quick``.
@@ -13,11 +14,11 @@ are the profile ``quick``.
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ptofa_gpu._text import nearest
 from ptofa_gpu.errors import InputError
 
 TAG = "parameters"
@@ -32,6 +33,11 @@ class Parameter:
     default: Any
     choices: tuple[Any, ...] = ()
     help: str = ""
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a file or folder: its comment starts with ``path:``."""
+        return isinstance(self.default, str) and self.help.startswith("path:")
 
     def convert(self, value: Any, notebook: str) -> Any:
         """Return `value` (text from a command line, or a Python value) as this parameter's type.
@@ -74,12 +80,6 @@ class Parameter:
 
 _WRONG = object()
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the known word closest to `word`, or the ``.`` that ends the sentence."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def read_parameters(notebook: Any, name: str) -> dict[str, Parameter]:
@@ -181,7 +181,8 @@ def resolve(
     every = {p for parameters in known.values() for p in parameters} - set(reserved)
     for key in given:
         if key in reserved:
-            raise InputError(f"parameter {key} is set by the report itself; use --output to say where the report goes")
+            option = "--profile" if key == "profile" else "--output, which says where the report goes"
+            raise InputError(f"parameter {key} is set by the report itself; use {option}")
         if key not in every:
             names = ", ".join(sorted(every)) or "none"
             raise InputError(

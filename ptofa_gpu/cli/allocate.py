@@ -1,14 +1,8 @@
-"""The `ptofa` command. Each subcommand imports what it needs when it runs, so that `--help` answers at once.
-
-Exit codes: 0 done, 1 something failed (a missing package, a device, a notebook, a full disk), 2 bad input or usage,
-3 no plan can meet the constraints.
-"""
+"""`ptofa allocate`: from files to a verified plan."""
 
 from __future__ import annotations
 
-import re
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
@@ -17,21 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptofa_gpu import __version__
-from ptofa_gpu import errors as known_errors
-from ptofa_gpu.errors import AllocationError, InfeasibleError, InputError, PtofaError, PtofaWarning, ReportError
-from ptofa_gpu.reporting.command import report
+from ptofa_gpu.cli._shared import Config, Device, DeviceChoice, Json, read_table
+from ptofa_gpu.errors import AllocationError, InputError
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
-
-app = typer.Typer(
-    name="ptofa",
-    help="Predict what each customer would invest in each fund, decide who sees which fund, and report on it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
 
 class Method(StrEnum):
@@ -42,14 +26,6 @@ class Method(StrEnum):
     topk = "topk"
     reference = "reference"
     optimal = "optimal"
-
-
-class DeviceChoice(StrEnum):
-    """Where to work."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class OnInfeasible(StrEnum):
@@ -74,38 +50,6 @@ class Tail(StrEnum):
     inf = "inf"
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"ptofa-gpu {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
-    ] = False,
-) -> None:
-    """Predict what each customer would invest in each fund, decide who sees which fund, and report on it."""
-
-
-@app.command()
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, for bug reports.")] = False,
-) -> None:
-    """Show versions, GPU and memory, which parts work on this machine, and what to install for the rest."""
-    from ptofa_gpu.doctor import examine, show
-
-    report = examine()
-    if as_json:
-        typer.echo(report.to_json())
-    else:
-        show(report)
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-@app.command()
 def allocate(
     revenue: Annotated[
         Path,
@@ -119,7 +63,7 @@ def allocate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The plan: .parquet or .csv.")] = Path("plan.parquet"),
     k: Annotated[int, typer.Option("-k", help="Slots per customer.")] = 1,
     method: Annotated[Method, typer.Option(help="The allocator.")] = Method.optimal,
-    device: Annotated[DeviceChoice, typer.Option(help="Where to work.")] = DeviceChoice.auto,
+    device: Device = DeviceChoice.auto,
     on_infeasible: Annotated[
         OnInfeasible | None, typer.Option(help="Stop, or serve as many exposures as can be.")
     ] = None,
@@ -132,7 +76,8 @@ def allocate(
     ] = None,
     solver: Annotated[str | None, typer.Option(help="reference: ortools, or a solver that cvxpy knows.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds after which to stop.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Make a plan from files: who sees which fund. It is verified before it is written.
 
@@ -151,7 +96,7 @@ def allocate(
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     problem = AllocationProblem.from_frames(
-        _read(revenue, array=True), _read(customers), _read(funds), k, missing=missing.value
+        read_table(revenue, array=True), read_table(customers), read_table(funds), k, missing=missing.value
     )
     progress = True if sys.stderr.isatty() else None
     with _stdout_kept_clean() if method is Method.reference else nullcontext():
@@ -160,29 +105,6 @@ def allocate(
     _check(plan, time_limit, promised=promised)
     write(plan)
     typer.echo(_as_json(plan, output) if as_json else f"{plan.summary()}\nplan: {output}")
-
-
-app.command()(report)
-
-
-def _read(path: Path, *, array: bool = False) -> Any:
-    """A table, or where `array` allows it a matrix, from a file; the name's ending says which."""
-    import numpy as np
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    readers: dict[str, Any] = {".parquet": parquet.read_table, ".csv": csv.read_csv}
-    if array:
-        readers[".npy"] = lambda p: np.load(p, allow_pickle=False)
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: files may end in {', '.join(readers)} here")
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
-    try:
-        return reader(path)
-    except (pa.ArrowException, ValueError, EOFError) as e:
-        raise InputError(f"{path} cannot be read as {path.suffix.lower()}: {e}") from e
 
 
 def _writer(path: Path) -> Callable[[AllocationPlan], None]:
@@ -272,55 +194,3 @@ def _as_json(plan: AllocationPlan, output: Path) -> str:
         "price": None if plan.price is None else plan.price.tolist(),
     }
     return json.dumps(facts, indent=2)
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    """Our own warnings as one line; others as Python shows them."""
-    if issubclass(category, PtofaWarning):
-        typer.echo(f"ptofa: note: {message}", err=True)
-    else:
-        _python_shows(message, category, *where, **more)
-
-
-_python_shows = warnings.showwarning
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit; every error of ours is one message on stderr."""
-    warnings.showwarning = _show_warning
-    try:
-        app(args=arguments)
-    except InfeasibleError as e:
-        _stop(e, 3)
-    except InputError as e:
-        _stop(e, 2)
-    except (PtofaError, OSError) as e:
-        _stop(e, 1)
-
-
-def _stop(error: Exception, code: int) -> None:
-    text = _in_full(error) if isinstance(error, ReportError) else _as_options(str(error))
-    typer.echo(f"ptofa: {text}", err=True)
-    raise SystemExit(code)
-
-
-def _as_options(text: str) -> str:
-    """A message's advice for Python, as options of the command line."""
-    text = re.sub(r"call allocate\(\.\.\., ([^)]*)\)", r"pass \1", text)
-    named = r"\b(device|method|missing|on_infeasible|solver|tail)='([\w-]+)'"
-    return re.sub(named, lambda m: f"--{m[1].replace('_', '-')} {m[2]}", text)
-
-
-def _in_full(error: ReportError) -> str:
-    """The message with all lines of the notebook's error where that is one of ours: where was looked, what to do."""
-    cause: BaseException | None = error
-    while cause is not None and not hasattr(cause, "ename"):
-        cause = cause.__cause__
-    if cause is None or not hasattr(known_errors, cause.ename):
-        return str(error)
-    first, *more = str(error).splitlines()
-    return "\n".join([first, *str(getattr(cause, "evalue", "")).splitlines()[1:], *more])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,45 @@
+"""The `ptofa` command, one file a subcommand. Each imports what it needs when it runs: `--help` answers at once.
+
+Exit codes: 0 done, 1 something failed (a missing package, a device, a notebook, a full disk), 2 bad input or usage,
+3 no plan can meet the constraints, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ptofa_gpu import __version__
+from ptofa_gpu.cli._main import main
+from ptofa_gpu.cli.allocate import allocate
+from ptofa_gpu.cli.doctor import doctor
+from ptofa_gpu.cli.report import report
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ptofa",
+    help="Predict what each customer would invest in each fund, decide who sees which fund, and report on it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ptofa-gpu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """Predict what each customer would invest in each fund, decide who sees which fund, and report on it."""
+
+
+for command in (doctor, allocate, report):
+    app.command()(command)

@@ -1,0 +1,49 @@
+"""How the command line begins and ends: errors become one message on stderr and an exit code."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import typer
+
+from ptofa_gpu.errors import InfeasibleError, InputError, PtofaError, PtofaWarning
+
+
+def show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Our own warnings as one line; others as Python shows them."""
+    if issubclass(category, PtofaWarning):
+        typer.echo(f"ptofa: note: {message}", err=True)
+    else:
+        _python_shows(message, category, *where, **more)
+
+
+_python_shows = warnings.showwarning
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; every error of ours is one message on stderr."""
+    warnings.showwarning = show_warning
+    try:
+        from ptofa_gpu.cli import app
+
+        app(args=arguments)
+    except InfeasibleError as e:
+        _stop(e, 3)
+    except InputError as e:
+        _stop(e, 2)
+    except (PtofaError, OSError) as e:
+        _stop(e, 1)
+
+
+def _stop(error: Exception, code: int) -> None:
+    typer.echo(f"ptofa: {_as_options(str(error))}", err=True)
+    raise SystemExit(code)
+
+
+def _as_options(text: str) -> str:
+    """A message's advice for Python, as options of the command line."""
+    text = re.sub(r"call allocate\(\.\.\., ([^)]*)\)", r"pass \1", text)
+    named = r"\b(device|method|missing|on_infeasible|solver|tail)='([\w-]+)'"
+    return re.sub(named, lambda m: f"--{m[1].replace('_', '-')} {m[2]}", text)

@@ -1,0 +1,227 @@
+"""Swaps: what a customer would lose by giving up one fund for another, and who is near to one.
+
+A swap gives up a fund, or an empty slot, for a fund the customer does not hold, or a fund for an empty slot. Where
+every customer holds what they like best at the given prices no swap gains.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+
+from ptofa_gpu.device import is_cuda_array
+from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, holds, mask_words, may_see, n_chunks, units
+
+
+@nb.njit
+def _margin(revenue, tolerance, risk, mask, offset, scale, chosen, u):
+    """What the customer's cheapest swap loses; infinite where there is none."""
+    given, got = np.inf, -np.inf  # the cheapest fund held, the best one not held
+    for f in range(revenue.shape[1]):
+        if may_see(tolerance, risk, mask, u, f):
+            r = units(revenue[u, f], scale) + offset[f]
+            if holds(chosen, u, f):
+                given = min(given, r)
+            else:
+                got = max(got, r)
+    if holds(chosen, u, EMPTY):  # worth 0, and nothing may be put in place of it
+        return min(min(given, 0.0) - got, given)
+    return given - max(got, 0.0)
+
+
+@nb.njit(parallel=True, cache=True)
+def _swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, stride, count):
+    margin = np.empty(count)
+    for i in nb.prange(count):
+        margin[i] = _margin(revenue, tolerance, risk, mask, offset, scale, chosen, i * stride)
+    return margin
+
+
+def swap_margins(
+    revenue: Any,
+    tolerance: Any,
+    risk: Any,
+    mask: Any,
+    offset: np.ndarray,
+    scale: float,
+    chosen: Any,
+    stride: int,
+) -> np.ndarray:
+    """What the cheapest swap of every stride-th customer would lose.
+
+    Parameters
+    ----------
+    revenue, tolerance, risk, mask, offset, scale
+        As in `price_pass`.
+    chosen : (U, K) int16
+        The allocation; -1 in an empty slot, -2 in a slot that the customer does not have.
+    stride : int
+
+    Returns
+    -------
+    (n,) float64, units; infinite where there is no swap.
+    """
+    count = len(range(0, revenue.shape[0], stride))
+    return _swap_margins(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, stride, count)
+
+
+@nb.njit(parallel=True, cache=True)
+def _count_near(revenue, tolerance, risk, mask, offset, scale, chosen, theta, near):
+    rows = revenue.shape[0]
+    found = np.zeros(n_chunks(rows), np.int64)
+    for c in nb.prange(found.size):
+        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
+            near[u] = _margin(revenue, tolerance, risk, mask, offset, scale, chosen, u) <= theta
+            found[c] += near[u]
+    return found
+
+
+@nb.njit(parallel=True, cache=True)
+def _write_near(near, found, out):
+    for c in nb.prange(found.size):
+        at = found[:c].sum()
+        for u in range(c * CHUNK, min(near.size, (c + 1) * CHUNK)):
+            if near[u]:
+                out[at] = u
+                at += 1
+
+
+def near_rows(
+    revenue: Any,
+    tolerance: Any,
+    risk: Any,
+    mask: Any,
+    offset: np.ndarray,
+    scale: float,
+    chosen: Any,
+    theta: float,
+) -> Any:
+    """The customers whose cheapest swap loses at most `theta`: those an exchange of that reach has to do with.
+
+    Parameters
+    ----------
+    revenue, tolerance, risk, mask, offset, scale, chosen
+        As in `swap_margins`.
+    theta : float
+        Units; infinite for all customers.
+
+    Returns
+    -------
+    (n,) int64, rising, on the device where the data are; for `gather` and `scatter`.
+    """
+    near = np.empty(revenue.shape[0], np.bool_)
+    found = _count_near(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta, near)
+    out = np.empty(int(found.sum()), np.int64)
+    _write_near(near, found, out)
+    return out
+
+
+def gather(array: Any, rows: Any) -> np.ndarray:
+    """The rows `rows` of an array as a NumPy array: taken out on the device where `array` is, then copied."""
+    if is_cuda_array(array):
+        from ptofa_gpu._lazy import require
+
+        return require("cupy", "data on a GPU").take(array, rows, axis=0).get()
+    return array[rows]
+
+
+def scatter(array: Any, rows: Any, values: np.ndarray) -> None:
+    """Write a NumPy array into the rows `rows` of `array`, on the device where that is."""
+    if is_cuda_array(array):
+        from ptofa_gpu._lazy import require
+
+        cupy = require("cupy", "data on a GPU")
+        array[cupy.asarray(rows)] = cupy.asarray(values)
+        return
+    array[rows] = values
+
+
+@nb.njit
+def _row_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, u, theta, arc, cost, row, at, write):
+    """Count (or write from `at` on) the swaps of one customer that lose at most theta."""
+    funds, k = revenue.shape[1], chosen.shape[1]
+    size = funds + 1
+    n = 0
+    empty = False
+    for j in range(k):
+        a = chosen[u, j]
+        if a == CLOSED or (a == EMPTY and empty):
+            continue  # one empty slot stands for all of the customer's
+        if a == EMPTY:
+            empty = True
+            held = 0.0
+            a = funds
+        else:
+            held = units(revenue[u, a], scale) + offset[a]
+            if held <= theta:  # give it up for nothing
+                if write:
+                    arc[at + n], cost[at + n], row[at + n] = a * size + funds, np.int64(held), u
+                n += 1
+        for b in range(funds):
+            if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
+                loss = held - (units(revenue[u, b], scale) + offset[b])
+                if loss <= theta:
+                    if write:
+                        arc[at + n], cost[at + n], row[at + n] = a * size + b, np.int64(loss), u
+                    n += 1
+    return n
+
+
+@nb.njit(parallel=True, cache=True)
+def _count_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, close):
+    """Mark the rows that have a swap, and count swaps by chunks of rows."""
+    rows = revenue.shape[0]
+    found = np.zeros(n_chunks(rows), np.int64)
+    for c in nb.prange(found.size):
+        none = np.empty(0, np.int64)
+        data = (revenue, tolerance, risk, mask, offset, scale, chosen)
+        n = 0
+        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
+            close[u] = _margin(*data, u) <= theta
+            if close[u]:
+                n += _row_swaps(*data, u, theta, none, none, none, 0, False)
+        found[c] = n
+    return found
+
+
+@nb.njit(parallel=True, cache=True)
+def _write_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, close, found, arc, cost, row):
+    rows = revenue.shape[0]
+    for c in nb.prange(found.size):
+        data = (revenue, tolerance, risk, mask, offset, scale, chosen)
+        at = found[:c].sum()
+        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
+            if close[u]:
+                at += _row_swaps(*data, u, theta, arc, cost, row, at, True)
+
+
+def collect_swaps(
+    revenue: np.ndarray,
+    tolerance: np.ndarray,
+    risk: np.ndarray,
+    mask: np.ndarray | None,
+    offset: np.ndarray,
+    scale: float,
+    chosen: np.ndarray,
+    theta: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every swap that loses at most theta units: a customer who holds a and could have b instead. On the CPU only.
+
+    Returns
+    -------
+    arc : (n,) int64
+        a (F + 1) + b; F stands for an empty slot.
+    cost : (n,) int64
+        r_a - r_b in units, not negative where the plan is the best at these prices.
+    row : (n,) int64
+        The customer. In order of the rows, the same for any number of threads.
+    """
+    close = np.zeros(revenue.shape[0], np.bool_)
+    arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta, close)
+    found = _count_swaps(*arguments)
+    n = int(found.sum())
+    arc, cost, row = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    _write_swaps(*arguments, found, arc, cost, row)
+    return arc, cost, row
