@@ -4,6 +4,7 @@
 #   VENV=.venv           where the environment lies
 #   CPU_INDEX=1          torch's CPU build (0.2 GB) instead of the CUDA one (3 GB); or the address of another index
 #   EXTRAS=dev,gpu       the optional dependency groups to install
+#   BOOKS=quickstart     the notebooks of `make report`, by name; BOOKS=all for all of them
 #   ARGS=...             more arguments for `ptofa report` or pytest
 #   WORKERS=2            pytest processes; 0 runs in one
 
@@ -11,6 +12,7 @@ PYTHON    ?= python3
 VENV      ?= .venv
 EXTRAS    ?= dev
 CPU_INDEX ?=
+BOOKS     ?= quickstart
 ARGS      ?=
 WORKERS   ?= 2
 
@@ -18,7 +20,7 @@ BIN   := $(VENV)/bin
 comma := ,
 STAMP := $(VENV)/.ptofa-$(subst $(comma),-,$(EXTRAS))
 CUDA  := $(wildcard kernels/*.cu kernels/*.cuh)
-BOOKS := $(wildcard notebooks/*.ipynb)
+FILES := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -36,7 +38,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/setup
 
 report: $(STAMP)  ## run the main job on the embedded world and print the path of the report
 	@echo "== report: train, allocate, draw"
-	@$(BIN)/ptofa report $(ARGS)
+	@$(BIN)/ptofa report $(if $(filter all,$(BOOKS)),,$(addprefix --only ,$(BOOKS))) $(ARGS)
 
 test: lint types unit  ## lint, types and tests
 
@@ -47,7 +49,7 @@ lint: $(STAMP)  ## style of Python, notebooks and kernels
 	@echo "== clang-format"
 	@$(if $(CUDA),$(BIN)/clang-format --dry-run -Werror $(CUDA),echo "no kernels")
 	@echo "== notebooks hold no outputs"
-	@$(if $(BOOKS),$(BIN)/nbstripout --verify $(BOOKS),echo "no notebooks")
+	@$(if $(FILES),$(BIN)/nbstripout --verify $(FILES),echo "no notebooks")
 
 types: $(STAMP)  ## mypy
 	@echo "== mypy"
@@ -63,7 +65,7 @@ fix: $(STAMP)  ## mend what can be mended by machine
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(if $(CUDA),$(BIN)/clang-format -i $(CUDA))
-	@$(if $(BOOKS),$(BIN)/nbstripout $(BOOKS))
+	@$(if $(FILES),$(BIN)/nbstripout $(FILES))
 
 clean:  ## remove caches; the environment and the reports stay
 	@find . -name __pycache__ -not -path './.venv/*' -not -path './$(VENV)/*' -prune -exec rm -rf {} +

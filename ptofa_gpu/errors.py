@@ -48,11 +48,15 @@ class DegenerateModelError(PtofaError):
 
 
 class ReportError(PtofaError):
-    """A notebook failed; ``path`` is the partly executed notebook, kept so that it can be looked at."""
+    """A notebook failed; ``path`` is the partly executed notebook, kept so that it can be looked at.
 
-    def __init__(self, message: str, path: str | None = None):
+    ``traceback`` holds the last lines of its traceback; ``index`` is the report's front where one was written.
+    """
+
+    def __init__(self, message: str, path: str | None = None, index: str | None = None):
         super().__init__(message)
-        self.path = path
+        self.path, self.index = path, index
+        self.traceback: list[str] = []
 
 
 class DataNotFoundError(PtofaError, FileNotFoundError):

@@ -16,7 +16,6 @@ from pyarrow import csv
 
 from ptofa_gpu import cli
 from ptofa_gpu.cli import _main
-from ptofa_gpu.errors import ReportError
 
 CUSTOMERS = pa.table({"customer": ["ann", "bob", "cyd", "dan"], "tolerance": [1, 2, 3, 3]})
 FUNDS = pa.table({"fund": ["bond", "stock"], "risk": [1, 3], "quota": [2, 2]})
@@ -205,19 +204,6 @@ def test_a_plan_without_quotas_is_still_verified(files: Path, monkeypatch) -> No
     monkeypatch.setattr(baselines, "topk", lambda problem, revenue: np.ones((4, 1), np.int16))  # above ann's tolerance
     assert run("allocate", "E.npy", "customers.parquet", "funds.csv", "--method", "topk", "--device", "cpu") == 1
     assert not Path("plan.parquet").exists()
-
-
-def test_a_notebook_s_error_of_ours_is_shown_in_full() -> None:
-    class Failed(Exception):
-        ename = "DataNotFoundError"
-        evalue = "it is not here. Looked at:\n  - a\n  - b\nFetch it."
-
-    error = ReportError("quickstart failed in cell 3: DataNotFoundError: it is not here. Looked at:\nkept: x.ipynb")
-    error.__cause__ = ReportError("inner")
-    error.__cause__.__cause__ = Failed()
-    assert _main.in_full(error).splitlines()[1:] == ["  - a", "  - b", "Fetch it.", "kept: x.ipynb"]
-    Failed.ename = "ValueError"
-    assert _main.in_full(error) == str(error)
 
 
 def test_cuda_without_a_gpu_ends_with_one_and_advice(files: Path, capsys, monkeypatch) -> None:

@@ -8,60 +8,72 @@ from typing import Any
 
 import numpy as np
 
-from ptofa_gpu.device import as_array, to_device
+from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, read_blocks
+from ptofa_gpu.allocation.memory import require_memory
+from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
 
 MAX_FUNDS = 1 << 14  # fund indices are kept as int16
 
 
-def check_revenue(revenue: Any) -> tuple[Any, float]:
-    """E as a C-contiguous float32 array on its own device, and max |E|."""
-    try:
-        array = as_array(revenue)
-    except (TypeError, ValueError) as e:
-        raise InputError(f"revenue cannot be read as an array of numbers: {e}") from e
-    if array.ndim != 2:
-        raise InputError(f"revenue has {array.ndim} dimension(s), shape {array.shape}; it needs (customers, funds).")
-    n_customers, n_funds = array.shape
-    if n_customers == 0 or n_funds == 0:
-        raise InputError(f"revenue has shape {array.shape}: at least one customer and one fund are needed.")
+def check_revenue(revenue: Any) -> tuple[RevenueBlocks, float]:
+    """E by blocks, float32 on its own device or in its file, and max |E|."""
+    _refuse_copies(revenue)
+    blocks = read_blocks(revenue)
+    n_funds = blocks.shape[1]
     if n_funds > MAX_FUNDS:
         raise InputError(f"revenue has {n_funds:,} funds (columns); at most {MAX_FUNDS:,} are supported.")
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"revenue has dtype {array.dtype}; it needs real numbers.")
-    if not isinstance(array, np.ndarray):
-        import cupy
-
-        array = cupy.ascontiguousarray(array, dtype=cupy.float32)
-        largest = float(cupy.abs(array).max())  # NaN and inf survive a maximum
-        if not np.isfinite(largest):
-            _raise_not_finite(cupy.isfinite(array).get())
-        return array, largest
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, dtype=np.float32)
     from ptofa_gpu.ops.sums import abs_max
 
-    largest = abs_max(array)
-    if not np.isfinite(largest):
-        _raise_not_finite(np.isfinite(array))
-    return array, largest
+    largest = 0.0
+    for _, _, block in blocks.iterate():
+        # NaN and inf survive a maximum
+        top = abs_max(block) if isinstance(block, np.ndarray) else float(abs(block).max())
+        if not np.isfinite(top):
+            _raise_not_finite(blocks)
+        largest = max(largest, top)
+    return blocks, largest
 
 
-def _raise_not_finite(finite: np.ndarray) -> None:
-    bad = np.argwhere(~finite)
-    u, f = bad[0]
-    rows = np.unique(bad[:, 0]).size
-    raise InputError(
-        f"revenue holds {len(bad):,} value(s) that are NaN, infinite or beyond float32, in {rows:,} row(s); the first "
-        f"is at customer row {u}, fund column {f}. Give every pair a finite number; exclude pairs with `eligible`."
-    )
+def _refuse_copies(revenue: Any) -> None:
+    """An error where making E contiguous float32 takes more memory than there is; what lies in files stays there."""
+    wanted = 0
+    for x in revenue if are_blocks(revenue) else [revenue]:
+        plain = getattr(x, "dtype", None) == np.float32 and getattr(getattr(x, "flags", None), "c_contiguous", True)
+        if isinstance(x, np.ndarray) and not isinstance(x, np.memmap) and not plain:
+            wanted += 4 * x.size
+    if wanted:
+        advice = "Give it as contiguous float32, as a list of row blocks, or as the path of a .npy file."
+        require_memory(wanted, "a float32 copy of revenue", advice)
 
 
-def check_quota(quota: Any, n_funds: int, names: Sequence[str] | None) -> np.ndarray:
-    """Quotas as int64."""
-    raw = to_device(quota, "cpu")
-    if raw.ndim != 1 or raw.shape[0] != n_funds:
-        raise InputError(f"quota has shape {raw.shape}; one number for each of the {n_funds} funds needs ({n_funds},).")
+def _raise_not_finite(blocks: RevenueBlocks) -> None:
+    """The error that says how many values are wrong, in how many rows, and where the first one is."""
+    values = rows = 0
+    first: tuple[int, int] | None = None
+    for lo, _, block in blocks.on("cpu").iterate(blocks.default_rows):
+        bad = ~np.isfinite(block)
+        values += int(bad.sum())
+        rows += int(bad.any(1).sum())
+        if first is None and values:
+            u, f = np.argwhere(bad)[0]
+            first = lo + int(u), int(f)
+    if first is not None:
+        raise InputError(
+            f"revenue holds {_of(values, 'value')} that {'is' if values == 1 else 'are'} NaN, infinite or beyond "
+            f"float32, in {_of(rows, 'row')}; the first is at customer row {first[0]}, fund column {first[1]}. Give "
+            "every pair a finite number; exclude pairs with `eligible` or `excluded`."
+        )
+
+
+def check_quota(quota: Any, n_funds: int, names: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Quotas as int64, and the low ends where ranges were given."""
+    raw = _numbers(quota, "quota")
+    if raw.shape not in ((n_funds,), (n_funds, 2)):
+        raise InputError(
+            f"quota has shape {raw.shape}; one number for each of the {n_funds} funds needs ({n_funds},), ranges [low, "
+            f"high] need ({n_funds}, 2)."
+        )
     if raw.dtype.kind not in "iuf":
         raise InputError(f"quota has dtype {raw.dtype}; it needs whole numbers of exposures.")
 
@@ -69,24 +81,67 @@ def check_quota(quota: Any, n_funds: int, names: Sequence[str] | None) -> np.nda
         return repr(str(names[f])) if names is not None and f < len(names) else f"{f}"
 
     if raw.dtype.kind == "f":
-        for f in np.flatnonzero(~np.isfinite(raw) | (raw != np.floor(raw))):
-            raise InputError(f"quota of fund {name(f)} is {raw[f]}; exposures are whole numbers. Round it first.")
-    for f in np.flatnonzero(raw < 0):
-        raise InputError(f"quota of fund {name(f)} is {raw[f]}; a quota cannot be negative.")
-    if sum(int(d) for d in raw) >= 1 << 62:
-        raise InputError(f"the quotas sum to {sum(int(d) for d in raw):,}, more than any number of customers can be.")
-    return raw.astype(np.int64)
+        for f, *at in np.argwhere(~np.isfinite(raw) | (raw != np.floor(raw))):
+            raise InputError(f"quota of fund {name(f)} is {raw[f, *at]}; exposures are whole numbers. Round it first.")
+    for f, *at in np.argwhere(raw < 0):
+        raise InputError(f"quota of fund {name(f)} is {raw[f, *at]}; a quota cannot be negative.")
+    high = raw if raw.ndim == 1 else raw[:, 1]
+    if sum(int(d) for d in high) >= 1 << 62:
+        raise InputError(f"the quotas sum to {sum(int(d) for d in high):,}, more than any number of customers can be.")
+    if raw.ndim == 1:
+        return raw.astype(np.int64), None
+    for f in np.flatnonzero(raw[:, 0] > high):
+        raise InputError(
+            f"quota of fund {name(f)} ranges from {int(raw[f, 0]):,} to {int(high[f]):,}; its low end cannot be above "
+            "its high end."
+        )
+    return np.ascontiguousarray(high.astype(np.int64)), raw[:, 0].astype(np.int64)
 
 
-def check_k(k: Any, n_funds: int) -> int:
-    """K as an int within 1..F."""
+def _numbers(values: Any, what: str) -> np.ndarray:
+    try:
+        return to_device(values, "cpu")
+    except (TypeError, ValueError) as e:
+        raise InputError(f"{what} cannot be read as an array of numbers: {e}") from e
+
+
+def check_k(k: Any, n_customers: int, n_funds: int) -> tuple[int, np.ndarray | None]:
+    """K as an int within 1..F, the largest of all customers, and (U,) int8 where they differ."""
     try:
         value = operator.index(k)
     except TypeError:
-        raise InputError(f"k is {k!r}; it needs one whole number of slots per customer.") from None
+        return _check_each_k(k, n_customers, n_funds)
     if not 1 <= value <= n_funds:
-        raise InputError(f"k is {value}; with {n_funds} fund(s) it must lie between 1 and {n_funds}.")
-    return value
+        raise InputError(f"k is {value}; with {_of(n_funds, 'fund')} it must lie between 1 and {n_funds}.")
+    return value, None
+
+
+def _check_each_k(k: Any, n_customers: int, n_funds: int) -> tuple[int, np.ndarray | None]:
+    try:
+        raw = to_device(k, "cpu")
+    except (TypeError, ValueError):
+        raw = np.empty((), object)
+    if raw.ndim == 0 or raw.dtype.kind not in "iuf":
+        shown = repr(k) if raw.ndim == 0 else f"an array of dtype {raw.dtype}"
+        raise InputError(f"k is {shown}; it needs one whole number of slots, or one for each customer.")
+    if raw.shape != (n_customers,):
+        raise InputError(f"k has shape {raw.shape}; one number of slots for each customer needs ({n_customers},).")
+    most = min(n_funds, 127)  # kept as int8
+    bad = np.flatnonzero(~((raw >= 0) & (raw <= most) & (raw == np.floor(raw))))
+    if bad.size:
+        raise InputError(
+            f"k of {_of(bad.size, 'customer')} is not a whole number in 0..{most}; the first is {raw[bad[0]]} of "
+            f"customer row {bad[0]}."
+        )
+    largest = int(raw.max())
+    if largest == 0:
+        raise InputError("k is 0 for every customer: there is no slot to fill.")
+    return largest, None if int(raw.min()) == largest else raw.astype(np.int8)
+
+
+def _of(n: int, what: str) -> str:
+    """'1 fund', '2 funds'."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def check_names(names: Sequence[str] | None, n_funds: int) -> list[str]:
@@ -130,16 +185,21 @@ def _level(values: Any, n: int, what: str, of: str) -> np.ndarray:
 
 def pack_eligible(eligible: Any, n_customers: int, n_funds: int) -> np.ndarray | None:
     """Eligibility as (U, ceil(F / 64)) uint64 words; None when nothing is excluded."""
-    if eligible is None:
-        return None
+    return None if eligible is None else pack(eligible, n_customers, n_funds)
+
+
+def pack(eligible: Any, n_customers: int, n_funds: int) -> np.ndarray:
+    """Eligibility, in any form a problem takes, as (U, ceil(F / 64)) uint64 words."""
     raw = to_device(eligible, "cpu")
     words = (n_funds + 63) // 64
     if raw.dtype == np.uint64 and raw.shape == (n_customers,) and n_funds <= 64:
         return np.ascontiguousarray(raw[:, None])
+    if raw.dtype == np.uint64 and raw.shape == (n_customers, words) and n_funds > 1:
+        return np.ascontiguousarray(raw)
     if raw.shape != (n_customers, n_funds):
         raise InputError(
             f"eligible has shape {raw.shape} and dtype {raw.dtype}; it needs ({n_customers}, {n_funds}) bool, or "
-            f"({n_customers},) uint64 bit masks where there are at most 64 funds."
+            f"uint64 bit masks of shape ({n_customers}, {words})" + (f" or ({n_customers},)." if words == 1 else ".")
         )
     if raw.dtype != np.bool_ and not (raw.dtype.kind in "iu" and raw.size and raw.min() >= 0 and raw.max() <= 1):
         raise InputError(f"eligible has dtype {raw.dtype}; it needs bool (True where the fund may be shown).")
@@ -149,3 +209,33 @@ def pack_eligible(eligible: Any, n_customers: int, n_funds: int) -> np.ndarray |
         bits = np.packbits(raw[lo : lo + block].astype(bool, copy=False), axis=1, bitorder="little")
         packed[lo : lo + block, : bits.shape[1]] = bits
     return packed.view("<u8").astype(np.uint64, copy=False)
+
+
+def exclude_pairs(mask: np.ndarray | None, excluded: Any, n_customers: int, n_funds: int) -> np.ndarray | None:
+    """`mask` without the pairs `excluded`, (n, 2) integers: customer row and fund index."""
+    if excluded is None:
+        return mask
+    raw = _numbers(excluded, "excluded")
+    if raw.size == 0 and raw.shape in ((0,), (0, 2)):
+        return mask
+    if raw.ndim != 2 or raw.shape[1] != 2:
+        raise InputError(f"excluded has shape {raw.shape}; pairs (customer row, fund index) need (n, 2).")
+    if raw.dtype.kind not in "iu":
+        raise InputError(f"excluded has dtype {raw.dtype}; pairs (customer row, fund index) need whole numbers.")
+    for column, what, n in ((0, "customer row", n_customers), (1, "fund index", n_funds)):
+        bad = np.flatnonzero((raw[:, column] < 0) | (raw[:, column] >= n))
+        if bad.size:
+            raise InputError(
+                f"excluded names a {what} outside 0..{n - 1} in {_of(bad.size, 'pair')}; the first is "
+                f"{raw[bad[0], column]}, in pair {bad[0]}."
+            )
+    if mask is None:
+        fund = np.arange(n_funds)
+        whole = np.zeros((n_funds + 63) // 64, np.uint64)
+        np.bitwise_or.at(whole, fund >> 6, np.uint64(1) << (fund & 63).astype(np.uint64))
+        out = np.tile(whole, (n_customers, 1))
+    else:
+        out = mask.copy()  # it may be the caller's own
+    row, fund = raw[:, 0].astype(np.int64), raw[:, 1].astype(np.int64)
+    np.bitwise_and.at(out, (row, fund >> 6), ~(np.uint64(1) << (fund & 63).astype(np.uint64)))
+    return out

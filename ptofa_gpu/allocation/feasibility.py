@@ -54,29 +54,37 @@ class Feasibility:
         return f"<div class='ptofa-feasibility'><b>{mark}</b><p>{html.escape(self.explain())}</p></div>"
 
 
-def group_customers(problem: AllocationProblem) -> tuple[np.ndarray, np.ndarray]:
-    """Group customers by what they may see: eligibility patterns (G, F) bool and customers in each (G,) int64."""
+def group_customers(problem: AllocationProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Group customers by what they may see and how many slots they have: eligibility patterns (G, F) bool, customers
+    in each (G,) int64, and slots of each of them (G,) int64."""
     levels, inverse = np.unique(problem.risk, return_inverse=True)
     # tolerances between two risk levels are alike: only the number of risk levels reached counts
     reached = np.searchsorted(levels, np.arange(-128, 128), side="right").astype(np.int16)
     rank = reached[problem.tolerance.astype(np.int16) + 128]
+    slots_of = problem.slots_of
     if problem.mask is None:
-        counts = np.bincount(rank, minlength=levels.size + 1).astype(np.int64)
+        width = problem.k + 1
+        code = rank if slots_of is None else rank.astype(np.int64) * width + slots_of
+        counts = np.bincount(code, minlength=1).astype(np.int64)
         used = np.flatnonzero(counts)
-        return used[:, None] > inverse[None, :], counts[used]
+        level, slots = (used, np.full(used.size, problem.k)) if slots_of is None else (used // width, used % width)
+        return level[:, None] > inverse[None, :], counts[used], slots.astype(np.int64)
     fund = np.arange(problem.n_funds)
     allowed = np.zeros((levels.size + 1, problem.mask.shape[1]), np.uint64)
-    for level in range(levels.size + 1):
-        for f in fund[inverse < level]:
-            allowed[level, f >> 6] |= np.uint64(1) << np.uint64(f & 63)
+    for reaches in range(levels.size + 1):
+        for f in fund[inverse < reaches]:
+            allowed[reaches, f >> 6] |= np.uint64(1) << np.uint64(f & 63)
     words = problem.mask & allowed[rank]
+    if slots_of is not None:
+        words = np.column_stack([words, slots_of.astype(np.uint64)])
     if words.shape[1] == 1:
         patterns, counts = np.unique(words[:, 0], return_counts=True)
         patterns = patterns[:, None]
     else:
         patterns, counts = np.unique(words, axis=0, return_counts=True)
     bits = (patterns[:, fund >> 6] >> (fund & 63).astype(np.uint64)) & np.uint64(1)
-    return bits.astype(bool), counts.astype(np.int64)
+    slots = np.full(counts.size, problem.k) if slots_of is None else patterns[:, -1]
+    return bits.astype(bool), counts.astype(np.int64), slots.astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptofa_gpu._columns import eager
+from ptofa_gpu.allocation._checks import pack
 from ptofa_gpu.device import as_array
 from ptofa_gpu.errors import InputError, SchemaError
 
@@ -14,11 +15,18 @@ from ptofa_gpu.errors import InputError, SchemaError
 _COLUMNS_SHOWN = 12
 
 
-def read_frames(revenue: Any, customers: Any, funds: Any, *, eligible: Any, missing: str) -> dict[str, Any]:
+def read_frames(
+    revenue: Any, customers: Any, funds: Any, *, k: Any, eligible: Any, excluded: Any, missing: str
+) -> dict[str, Any]:
     """The arguments of `AllocationProblem` (and ``backend``, the data-frame library of `customers`)."""
     problems: list[str] = []
     people = _frame(customers, "customers", ["customer"], problems)
-    products = _frame(funds, "funds", ["fund", "quota"], problems)
+    products = _frame(funds, "funds", ["fund"], problems)
+    if products is not None and not {"quota", "quota_low", "quota_high"} & set(products.columns):
+        problems.append(
+            f"funds lacks the column quota; it has {_columns_of(products)} (a range is quota_low and quota_high)"
+        )
+        products = None
     if people is None or products is None:
         raise SchemaError("The frames do not describe an allocation problem:", problems)
     customer_ids = _unique_ids(people, "customer", "customers", problems)
@@ -31,16 +39,25 @@ def read_frames(revenue: Any, customers: Any, funds: Any, *, eligible: Any, miss
         problems.append(f"{there} is there without {absent}: risk limits need both (or drop both)")
     tolerance = _numbers(people, "tolerance", "customers", problems) if has_tolerance else None
     risk = _numbers(products, "risk", "funds", problems) if has_risk else None
-    quota = _numbers(products, "quota", "funds", problems)
+    quota = _quota(products, problems)
+    if "k" in people.columns:
+        if k is not None:
+            problems.append(f"customers.k is there and k={k!r} was given too: give the slots in one place")
+        k = _numbers(people, "k", "customers", problems)
     names = [str(n) for n in (products["name"] if "name" in products.columns else products["fund"]).to_list()]
     E, mask = _revenue(revenue, customer_ids, fund_ids, missing, problems)
+    pairs = None if excluded is None else _pairs(excluded, customer_ids, fund_ids, problems)
     if problems:
         raise SchemaError("The frames do not describe an allocation problem:", problems)
-    if mask is not None:
-        eligible = mask if eligible is None else mask & np.asarray(eligible, bool)
+    if mask is not None and eligible is not None:
+        eligible = pack(mask, *mask.shape) & pack(eligible, *mask.shape)
+    elif mask is not None:
+        eligible = mask
     return {
         "revenue": E,
         "quota": quota,
+        "k": 1 if k is None else k,
+        "excluded": pairs,
         "tolerance": tolerance,
         "risk": risk,
         "eligible": eligible,
@@ -109,6 +126,38 @@ def _numbers(frame: Any, column: str, what: str, problems: list[str]) -> np.ndar
     return np.asarray(series.to_numpy())
 
 
+def _quota(products: Any, problems: list[str]) -> np.ndarray:
+    """(F,) quotas, or (F, 2) ranges."""
+    there = [c for c in ("quota", "quota_low", "quota_high") if c in products.columns]
+    columns = [_numbers(products, c, "funds", problems) for c in there]
+    if len(there) == 1 and there[0] == "quota":
+        return columns[0]
+    if there != ["quota_low", "quota_high"]:
+        problems.append(
+            f"funds has the columns {' and '.join(there)}; it needs quota alone, or quota_low and quota_high for ranges"
+        )
+    return np.stack([columns[0], columns[-1]], axis=1)
+
+
+def _pairs(excluded: Any, customer_ids: np.ndarray, fund_ids: np.ndarray, problems: list[str]) -> Any:
+    """Positions (n, 2) of excluded pairs; what is no frame is taken for positions already."""
+    try:
+        frame = eager(excluded, "excluded")
+    except InputError:
+        return excluded
+    lacking = [c for c in ("customer", "fund") if c not in frame.columns]
+    if lacking:
+        problems.append(
+            f"excluded lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; it has {_columns_of(frame)}"
+        )
+        return None
+    if len(frame) == 0:
+        return None
+    row = _positions(frame, "customer", customer_ids, "customers", problems, of="excluded")
+    column = _positions(frame, "fund", fund_ids, "funds", problems, of="excluded")
+    return np.stack([row, column], axis=1)
+
+
 def _revenue(
     revenue: Any, customer_ids: np.ndarray, fund_ids: np.ndarray, missing: str, problems: list[str]
 ) -> tuple[Any, np.ndarray | None]:
@@ -135,13 +184,15 @@ def _revenue(
     return _from_wide(frame, row, customer_ids, fund_ids, problems)
 
 
-def _positions(frame: Any, column: str, ids: np.ndarray, where: str, problems: list[str]) -> np.ndarray:
+def _positions(
+    frame: Any, column: str, ids: np.ndarray, where: str, problems: list[str], of: str = "revenue"
+) -> np.ndarray:
     """The place of each id among `ids`, the ids of the frame `where`; -1 where unknown."""
     values = frame[column].to_numpy()
     here, there = _kind(values), _kind(ids)
     if here != there and "other" not in (here, there):
         problems.append(
-            f"revenue.{column} and {where}.{column} do not match: ids are {here} here and {there} there; write both "
+            f"{of}.{column} and {where}.{column} do not match: ids are {here} here and {there} there; write both "
             "the same way"
         )
         return np.full(len(values), -1)
@@ -155,7 +206,7 @@ def _positions(frame: Any, column: str, ids: np.ndarray, where: str, problems: l
     unknown = int((out < 0).sum())
     if unknown:
         problems.append(
-            f"revenue.{column}: {_rows(unknown, 'names', 'name')} a {column} that {where} does not hold; the first is "
+            f"{of}.{column}: {_rows(unknown, 'names', 'name')} a {column} that {where} does not hold; the first is "
             f"{values[int(np.argmin(out >= 0))]!s}"
         )
     return out

@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ptofa_gpu.allocation._checks import check_k, check_levels, check_names, check_quota, check_revenue, pack_eligible
+from ptofa_gpu.allocation._checks import (
+    check_k,
+    check_levels,
+    check_names,
+    check_quota,
+    check_revenue,
+    exclude_pairs,
+    pack_eligible,
+)
+from ptofa_gpu.allocation.memory import fit_blocks, require_memory
+from ptofa_gpu.device import DeviceName
 from ptofa_gpu.errors import InputError, PtofaError
 
 if TYPE_CHECKING:
+    from ptofa_gpu.allocation.blocks import RevenueBlocks
     from ptofa_gpu.allocation.feasibility import Feasibility
 
-#: Rows looked at in one go by host-side passes that need a temporary per row.
-BLOCK_ROWS = 1 << 18
+#: Rows, and (customer, fund) pairs, looked at in one go by host-side passes that need temporaries of each.
+BLOCK_ROWS, BLOCK_PAIRS = 1 << 18, 1 << 23
 
 
 class AllocationProblem:
@@ -24,33 +35,51 @@ class AllocationProblem:
 
     Maximise the expected revenue of all exposures so that every customer gets ``k`` different funds, every fund
     exactly its quota of exposures, and nobody a fund above their risk tolerance (PTOFA, arXiv 2503.03165, Eq. 1).
-    When the quotas sum to less than ``k`` x customers, customers keep empty slots (revenue 0); when they sum to more,
-    quotas are upper bounds; :attr:`case` says which.
+    When the quotas sum to less than the slots, customers keep empty slots (revenue 0); when they sum to more, quotas
+    are upper bounds and all slots are filled; :attr:`case` says which. Quotas given as ranges [low, high] are met at
+    their high ends where those fit into the slots; where they sum to more, all slots are filled and every fund gets
+    between its low and its high end.
 
     Parameters
     ----------
-    revenue : array (U, F)
+    revenue : array (U, F), list of arrays, memory map or path
         Expected revenue E of each (customer, fund) pair, in currency per exposure. NumPy, CuPy or a torch tensor;
         it stays on the device where it is. Kept as float32, C-contiguous; copied only when it is not that already.
-    quota : array (F,)
-        Exposures d each fund has bought; whole, not negative.
-    k : int
-        Slots per customer, 1 <= k <= F.
+        Or a list of such arrays, blocks of rows with the same funds; or a `numpy.memmap` or the path of a .npy file,
+        which stays on the disk and is read block by block whenever it is needed. The plan is the same bit for bit.
+    quota : array (F,) or (F, 2)
+        Exposures d each fund has bought; whole, not negative. Two columns are ranges [low, high].
+    k : int or array (U,)
+        Slots per customer, 1 <= k <= F; or each customer's own, 0 <= k <= F and not 0 for all.
     tolerance, risk : array (U,) and array (F,), optional
         Risk tolerance of customers and risk level of funds (-128..127, larger is bolder); both or neither. A fund may
         be shown where ``tolerance >= risk``.
-    eligible : array (U, F) of bool or array (U,) of uint64, optional
-        Further limits: False (or a 0 bit at position f, for F <= 64) excludes the pair.
+    eligible : array (U, F) of bool or array (U,) or (U, ceil(F / 64)) of uint64, optional
+        Further limits: False (or a 0 bit at position f % 64 of word f // 64) excludes the pair.
     names : sequence of F strings, optional
         Fund names for reports. Untrusted text: escaped wherever HTML is made.
     customer_ids, fund_ids : arrays (U,) and (F,), optional
         Identifiers that :meth:`AllocationPlan.to_frame` writes; by default row numbers and names.
+    excluded : array (n, 2) of int, or a list of pairs, optional
+        Pairs (customer row, fund index) that may not be shown, besides those that `eligible` and the risk limits
+        exclude.
+
+    Attributes
+    ----------
+    quota : array (F,) of int64
+        The most exposures a plan may give each fund: d, or the high ends.
+    k : int
+        The most slots any customer has: plans are (U, k) with -1 in empty slots, and in those a customer lacks.
+    slots_of : array (U,) of int8, or None
+        Slots of each customer; None where all have `k`.
 
     Raises
     ------
     InputError
-        For NaN or infinite revenue, shapes that disagree, quotas that are negative or fractional, k out of range;
-        the message names the place.
+        For NaN or infinite revenue, shapes that disagree, quotas that are negative or fractional, ranges whose low end
+        is above the high one, k out of range, pairs that do not exist; the message names the place.
+    OutOfMemoryError
+        When a copy of E must be made that does not fit in memory.
 
     Examples
     --------
@@ -65,7 +94,7 @@ class AllocationProblem:
         self,
         revenue: Any,
         quota: Any,
-        k: int = 1,
+        k: Any = 1,
         tolerance: Any = None,
         risk: Any = None,
         eligible: Any = None,
@@ -73,16 +102,17 @@ class AllocationProblem:
         *,
         customer_ids: Any = None,
         fund_ids: Any = None,
+        excluded: Any = None,
     ):
-        self.revenue, self.max_revenue = check_revenue(revenue)
-        n_customers, n_funds = self.revenue.shape
+        self._rows, self.max_revenue = check_revenue(revenue)
+        n_customers, n_funds = self._rows.shape
         names = None if names is None else list(names)
-        self.quota = check_quota(quota, n_funds, names)
-        self.k = check_k(k, n_funds)
+        self.quota, self._range_low = check_quota(quota, n_funds, names)
+        self.k, self.slots_of = check_k(k, n_customers, n_funds)
         self.names = check_names(names, n_funds)
         self.tolerance, self.risk = check_levels(tolerance, risk, n_customers, n_funds)
         #: (U, W) uint64, bit f % 64 of word f // 64 set where the pair is not excluded; None when nothing is.
-        self.mask = pack_eligible(eligible, n_customers, n_funds)
+        self.mask = exclude_pairs(pack_eligible(eligible, n_customers, n_funds), excluded, n_customers, n_funds)
         self.customer_ids = self._ids(customer_ids, n_customers, "customer_ids")
         self.fund_ids = self._ids(fund_ids, n_funds, "fund_ids")
         self.frame_backend: str | None = None  # which data-frame library from_frames was given
@@ -102,9 +132,10 @@ class AllocationProblem:
         revenue: Any,
         customers: Any,
         funds: Any,
-        k: int = 1,
+        k: Any = None,
         *,
         eligible: Any = None,
+        excluded: Any = None,
         missing: Literal["error", "exclude"] = "error",
     ) -> AllocationProblem:
         """Build a problem from data frames; ids carry through to the plan.
@@ -116,13 +147,18 @@ class AllocationProblem:
             column ``customer`` and one column a fund, named by its id; or a long frame with the columns ``customer``,
             ``fund`` and ``revenue``. Any library narwhals knows: pandas, Polars, PyArrow, cuDF, Modin.
         customers : data frame
-            ``customer`` (unique) and, where there are risk limits, ``tolerance``.
+            ``customer`` (unique) and, where there are risk limits, ``tolerance``; optionally ``k``, each customer's
+            slots.
         funds : data frame
-            ``fund`` (unique), ``quota`` and, where there are risk limits, ``risk``; optionally ``name``.
-        k : int
-            Slots per customer.
+            ``fund`` (unique), ``quota`` (or the range ``quota_low`` and ``quota_high``) and, where there are risk
+            limits, ``risk``; optionally ``name``.
+        k : int, optional
+            Slots of every customer: 1 unless given here or in `customers`.
         eligible : array, optional
             As in :class:`AllocationProblem`.
+        excluded : data frame, or array (n, 2) of int, optional
+            Pairs that may not be shown: a frame with the columns ``customer`` and ``fund`` (ids), or positions as in
+            :class:`AllocationProblem`.
         missing : {"error", "exclude"}
             What a pair that a long frame does not hold means: an error, or a pair that may not be shown.
 
@@ -133,9 +169,9 @@ class AllocationProblem:
         """
         from ptofa_gpu.allocation.frames import read_frames
 
-        parts = read_frames(revenue, customers, funds, eligible=eligible, missing=missing)
+        parts = read_frames(revenue, customers, funds, k=k, eligible=eligible, excluded=excluded, missing=missing)
         backend = parts.pop("backend")
-        problem = cls(k=k, **parts)
+        problem = cls(**parts)
         problem.frame_backend = backend
         return problem
 
@@ -143,28 +179,47 @@ class AllocationProblem:
     @property
     def n_customers(self) -> int:
         """U."""
-        return int(self.revenue.shape[0])
+        return self._rows.shape[0]
 
     @property
     def n_funds(self) -> int:
         """F."""
-        return int(self.revenue.shape[1])
+        return self._rows.shape[1]
 
     @property
     def slots(self) -> int:
-        """K x U, the slots there are in all."""
-        return self.k * self.n_customers
+        """The slots there are in all: K x U, or the sum of the customers' own."""
+        if self.slots_of is None:
+            return self.k * self.n_customers
+        return int(self.slots_of.sum(dtype=np.int64))
+
+    @property
+    def quota_low(self) -> np.ndarray:
+        """(F,) int64: the fewest exposures each fund must get.
+
+        The quota itself in the cases ``under`` and ``exact``, where every quota is met (ranges at their high ends). In
+        the case ``over`` the low ends of the ranges, and 0 for quotas that are no ranges.
+        """
+        if self.case != "over":
+            return self.quota
+        return np.zeros_like(self.quota) if self._range_low is None else self._range_low
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether low ends matter: funds may get less than their quota, and some not as little as nothing."""
+        return self.case == "over" and bool(self.quota_low.any())
 
     @property
     def case(self) -> Literal["under", "exact", "over"]:
-        """How the quotas compare with the slots: ``under`` leaves slots empty, ``over`` makes quotas upper bounds."""
+        """How the quotas (high ends) compare with the slots: ``under`` leaves slots empty, ``over`` makes them upper
+        bounds."""
         total = int(self.quota.sum())
         return "exact" if total == self.slots else "under" if total < self.slots else "over"
 
     @property
     def device(self) -> Literal["cpu", "cuda"]:
         """Where the revenue lives."""
-        return "cpu" if isinstance(self.revenue, np.ndarray) else "cuda"
+        return self._rows.device
 
     @cached_property
     def fixed_point_shift(self) -> int:
@@ -172,7 +227,7 @@ class AllocationProblem:
         order), which makes plans equal bit for bit on any device and any number of threads."""
         if self.max_revenue == 0.0:
             return 0
-        return 62 - int(np.frexp(self.max_revenue)[1]) - self.slots.bit_length()
+        return 62 - int(np.frexp(self.max_revenue)[1]) - max(self.slots, self.n_customers).bit_length()
 
     # -- eligibility ---------------------------------------------------------------------------------------------
     @property
@@ -189,14 +244,54 @@ class AllocationProblem:
             out &= ((word >> (fund & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
         return out
 
+    # -- revenue -------------------------------------------------------------------------------------------------
+    @property
+    def revenue(self) -> Any:
+        """E as one array where it was given as one (float32, on its device); else a `RevenueBlocks`."""
+        whole = self._rows.whole
+        return self._rows if whole is None else whole
+
+    def revenue_blocks(
+        self, block_rows: int | None = None, max_memory: int | str | None = None, device: DeviceName | None = None
+    ) -> RevenueBlocks:
+        """E by blocks of rows, as an allocator walks through it.
+
+        Parameters
+        ----------
+        block_rows : int, optional
+            Rows in a block. By default all of E, or each block it was given in, where it lies in memory; else as many
+            as 32 MiB hold, or fewer where the memory is less.
+        max_memory : int or str, optional
+            Bytes ("2 GiB") that an allocation may take beyond the problem's own data.
+        device : {"cpu", "cuda"}, optional
+            Where blocks are wanted; by default where E is.
+
+        Raises
+        ------
+        OutOfMemoryError
+            Before anything is allocated: with the bytes needed, those there are, and the block size that would fit.
+        """
+        words = 0 if self.mask is None else self.mask.shape[1]
+        return fit_blocks(self._rows, self.k, device or self.device, block_rows, max_memory, words)
+
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, int]]:
-        """(lo, hi) pairs that cover the customers in order."""
+        """(lo, hi) pairs that cover the customers in order; fewer rows at a time where there are many funds."""
+        rows = min(rows, max(1, BLOCK_PAIRS // self.n_funds))
         for lo in range(0, self.n_customers, rows):
             yield lo, min(self.n_customers, lo + rows)
 
+    def host_blocks(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(lo, hi, E[lo:hi] on the host) for the pairs of :meth:`blocks`, wherever E is; each valid until the next."""
+        first = next(self.blocks())
+        yield from self._rows.on("cpu").iterate(first[1] - first[0])
+
     def host_revenue(self) -> np.ndarray:
-        """E as a NumPy array; a copy only when it lives on a GPU."""
-        return self.revenue if isinstance(self.revenue, np.ndarray) else self.revenue.get()
+        """E as one NumPy array; a copy only when it lies on a GPU, in several blocks or in a file."""
+        if self._rows.device == "cpu" and self._rows.whole is not None:
+            return self._rows.whole
+        advice = "Use a method that works by blocks: every one but 'reference'."
+        require_memory(self._rows.nbytes, "a copy of revenue in host memory", advice)
+        return self._rows.on("cpu").assemble()
 
     def feasibility(self) -> Feasibility:
         """Whether some plan meets every constraint, exactly, and in words why not."""
@@ -207,26 +302,46 @@ class AllocationProblem:
     # -- faces ---------------------------------------------------------------------------------------------------
     def __repr__(self) -> str:
         return (
-            f"AllocationProblem({self.n_customers:,} customers x {self.n_funds} funds, k={self.k}, "
-            f"{int(self.quota.sum()):,} exposures bought for {self.slots:,} slots ({self.case}), on {self.device})"
+            f"AllocationProblem({self.n_customers:,} customers x {self.n_funds} funds, k={self._k_in_words()}, "
+            f"{self._bought_in_words()} exposures bought for {self.slots:,} slots ({self.case}), on {self.device})"
         )
 
     def _repr_html_(self) -> str:
         limited = np.asarray([int(n) for n in self.eligible_counts()])
         rows = "".join(
-            f"<tr><th scope='row'>{html.escape(name)}</th><td>{int(r)}</td><td>{int(d):,}</td><td>{int(n):,}</td></tr>"
-            for name, r, d, n in zip(self.names[:50], self.risk, self.quota, limited)
+            f"<tr><th scope='row'>{html.escape(name)}</th><td>{int(r)}</td><td>{d}</td><td>{int(n):,}</td></tr>"
+            for name, r, d, n in zip(self.names[:50], self.risk, self.quotas_in_words(), limited)
         )
         more = f"<p>... and {self.n_funds - 50} more funds</p>" if self.n_funds > 50 else ""
         return (
             f"<div class='ptofa-problem'><p><b>Allocation problem</b>: {self.n_customers:,} customers &times; "
-            f"{self.n_funds} funds, {self.k} slot{'s' * (self.k > 1)} each; {html.escape(self._case_in_words())}</p>"
+            f"{self.n_funds} funds, {self._k_in_words()} slot{'s' * (self.k > 1)} each; "
+            f"{html.escape(self._case_in_words())}</p>"
             "<table><thead><tr><th>fund</th><th>risk</th><th>quota</th><th>eligible customers</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>{more}</div>"
         )
 
+    def _k_in_words(self) -> str:
+        return f"{self.k}" if self.slots_of is None else f"{int(self.slots_of.min())} to {self.k}"
+
+    def _bought_in_words(self) -> str:
+        total = int(self.quota.sum())
+        return f"{int(self.quota_low.sum()):,} to {total:,}" if self.has_ranges else f"{total:,}"
+
+    def quotas_in_words(self) -> list[str]:
+        """Each fund's quota as text, ranges as 'low to high'."""
+        if not self.has_ranges:
+            return [f"{d:,}" for d in self.quota.tolist()]
+        both = zip(self.quota_low.tolist(), self.quota.tolist(), strict=True)
+        return [f"{low:,} to {high:,}" if low < high else f"{high:,}" for low, high in both]
+
     def _case_in_words(self) -> str:
         total, slots = int(self.quota.sum()), self.slots
+        if self.has_ranges:
+            return (
+                f"the quotas ask for at least {int(self.quota_low.sum()):,} and at most {total:,} exposures of "
+                f"{slots:,} slots: all slots are filled"
+            )
         if total == slots:
             return f"the quotas fill all {slots:,} slots"
         if total < slots:
@@ -244,9 +359,19 @@ class AllocationProblem:
             return counts
         return groups[1] @ groups[0].astype(np.int64)
 
-    @cached_property
+    @property
     def groups(self) -> tuple[np.ndarray, np.ndarray]:
-        """Customers grouped by what they may see: patterns (G, F) bool and customers in each (G,) int64."""
+        """Customers grouped by what they may see and how many slots they have: patterns (G, F) bool and customers in
+        each (G,) int64; :attr:`group_slots` has their slots."""
+        return self._grouped[:2]
+
+    @property
+    def group_slots(self) -> np.ndarray:
+        """(G,) int64: slots of each customer of a group."""
+        return self._grouped[2]
+
+    @cached_property
+    def _grouped(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from ptofa_gpu.allocation.feasibility import group_customers
 
         return group_customers(self)

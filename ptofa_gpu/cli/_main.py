@@ -8,8 +8,7 @@ from typing import Any
 
 import typer
 
-from ptofa_gpu import errors as known_errors
-from ptofa_gpu.errors import InfeasibleError, InputError, PtofaError, PtofaWarning, ReportError
+from ptofa_gpu.errors import InfeasibleError, InputError, PtofaError, PtofaWarning
 
 
 def show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -39,8 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stop(error: Exception, code: int) -> None:
-    text = in_full(error) if isinstance(error, ReportError) else _as_options(str(error))
-    typer.echo(f"ptofa: {text}", err=True)
+    typer.echo(f"ptofa: {_as_options(str(error))}", err=True)
     raise SystemExit(code)
 
 
@@ -49,14 +47,3 @@ def _as_options(text: str) -> str:
     text = re.sub(r"call allocate\(\.\.\., ([^)]*)\)", r"pass \1", text)
     named = r"\b(device|method|missing|on_infeasible|solver|tail)='([\w-]+)'"
     return re.sub(named, lambda m: f"--{m[1].replace('_', '-')} {m[2]}", text)
-
-
-def in_full(error: ReportError) -> str:
-    """The message with all lines of the notebook's error where that is one of ours: where was looked, what to do."""
-    cause: BaseException | None = error
-    while cause is not None and not hasattr(cause, "ename"):
-        cause = cause.__cause__
-    if cause is None or not hasattr(known_errors, cause.ename):
-        return str(error)
-    first, *more = str(error).splitlines()
-    return "\n".join([first, *str(getattr(cause, "evalue", "")).splitlines()[1:], *more])

@@ -58,10 +58,20 @@ def allocate(
             ".npy whose rows and columns follow the other two files."
         ),
     ],
-    customers: Annotated[Path, typer.Argument(help=".parquet or .csv with customer and, for risk limits, tolerance.")],
-    funds: Annotated[Path, typer.Argument(help=".parquet or .csv with fund, quota and, for risk limits, risk.")],
+    customers: Annotated[
+        Path, typer.Argument(help=".parquet or .csv with customer and, for risk limits, tolerance; k for own slots.")
+    ],
+    funds: Annotated[
+        Path,
+        typer.Argument(
+            help=".parquet or .csv with fund, quota (or quota_low and quota_high) and, for risk limits, risk."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The plan: .parquet or .csv.")] = Path("plan.parquet"),
-    k: Annotated[int, typer.Option("-k", help="Slots per customer.")] = 1,
+    k: Annotated[int | None, typer.Option("-k", help="Slots per customer; 1 where customers has no k.")] = None,
+    excluded: Annotated[
+        Path | None, typer.Option(help=".parquet or .csv with customer and fund: pairs that may not be shown.")
+    ] = None,
     method: Annotated[Method, typer.Option(help="The allocator.")] = Method.optimal,
     device: Device = DeviceChoice.auto,
     on_infeasible: Annotated[
@@ -96,7 +106,12 @@ def allocate(
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     problem = AllocationProblem.from_frames(
-        read_table(revenue, array=True), read_table(customers), read_table(funds), k, missing=missing.value
+        read_table(revenue, array=True),
+        read_table(customers),
+        read_table(funds),
+        k,
+        excluded=None if excluded is None else read_table(excluded),
+        missing=missing.value,
     )
     progress = True if sys.stderr.isatty() else None
     with _stdout_kept_clean() if method is Method.reference else nullcontext():

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.cli._shared import Config, Json
+from ptofa_gpu.errors import InputError, ReportError
+from ptofa_gpu.reporting.folder import RUN_FILE
+
+if TYPE_CHECKING:
+    from ptofa_gpu.reporting.runner import Step
 
 
 def report(
@@ -25,10 +31,22 @@ def report(
         typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a notebook's parameter; may be repeated."),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path("reports/latest"),
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run all notebooks, also those that an earlier run finished as they stand.")
+    ] = False,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Run the notebooks and write a report that opens without a network; its path is the last line printed.
 
-    Example: ptofa report --only quickstart -p customers=50000 -p k=2 -o reports/k2
+    A notebook that fails does not stop the others: the report marks it, and the exit code is 1. Run it again, after a
+    failure or an interruption, and only what is missing or was made from something else is run.
+
+    Examples:
+
+    ptofa report --only quickstart -p customers=50000 -p k=2 -o reports/k2
+
+    ptofa report --only 03_allocation --only 04_ab_test --profile paper
     """
     from ptofa_gpu.reporting.runner import run_report
 
@@ -42,16 +60,29 @@ def report(
     before = signal.signal(signal.SIGTERM, _interrupt)
     bar = _Lines()
     try:
-        index = run_report(only or (), profile=profile, parameters=given, output=output, progress=bar)
+        index = run_report(only or (), profile=profile, parameters=given, output=output, progress=bar, fresh=fresh)
     except KeyboardInterrupt:
         bar.close()
-        typer.echo("ptofa: interrupted; no report was written", err=True)
+        typer.echo("ptofa: interrupted; no report was written. What was finished is kept for the next run.", err=True)
         raise SystemExit(130) from None
+    except ReportError as e:
+        bar.close()
+        if e.index is not None:
+            _say(Path(e.index), as_json)
+        raise
     finally:
         bar.close()
         signal.signal(signal.SIGTERM, before)
     typer.echo(f"the report is whole: open {index.name} in a browser", err=True)
-    typer.echo(str(index))
+    _say(index, as_json)
+
+
+def _say(index: Path, as_json: bool) -> None:
+    if as_json:
+        run = json.loads((index.parent / RUN_FILE).read_text(encoding="utf-8"))
+        typer.echo(json.dumps({"index": str(index), **run}, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(str(index))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -65,14 +96,16 @@ class _Lines:
         self._terminal, self._start = sys.stderr.isatty(), time.monotonic()
         self._last, self._open = ("", ""), False
 
-    def __call__(self, notebook: str, cell: int, cells: int, heading: str) -> None:
-        text = f"{notebook}  [{cell + 1}/{cells}]  {heading}  ({time.monotonic() - self._start:.0f} s)"
+    def __call__(self, step: Step) -> None:
+        cell = f"  [{step.cell + 1}/{step.cells}]" if step.cells else ""
+        text = f"{step.number}/{step.notebooks}  {step.notebook}{cell}  {step.heading}"
+        text += f"  ({time.monotonic() - self._start:.0f} s)"
         if self._terminal:
             sys.stderr.write(f"\r\x1b[K{text[:110]}")
             self._open = True
-        elif (notebook, heading) != self._last:
+        elif (step.notebook, step.heading) != self._last:
             sys.stderr.write(text + "\n")
-        self._last = (notebook, heading)
+        self._last = (step.notebook, step.heading)
         sys.stderr.flush()
 
     def close(self) -> None:

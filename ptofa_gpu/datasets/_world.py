@@ -125,10 +125,21 @@ class World:
         Share of logged exposures of the first week that convert, on average.
     drift : float
         Spread of the change in log odds and log amount of each fund from the first week to the next.
+    returning : float
+        Share of customers who come in the later week, in (0, 1].
     """
 
-    def __init__(self, kind: str, seed: int, exposure_bias: float, overlap: float, positive_rate: float, drift: float):
-        self.spec, self.seed = SPECS[kind], seed
+    def __init__(
+        self,
+        kind: str,
+        seed: int,
+        exposure_bias: float,
+        overlap: float,
+        positive_rate: float,
+        drift: float,
+        returning: float = 0.7,
+    ):
+        self.spec, self.seed, self.returning = SPECS[kind], seed, returning
         self.exposure_bias, self.overlap, self.positive_rate = exposure_bias, overlap, positive_rate
         spec, f = self.spec, len(self.spec.funds)
         rng = self._rng(_FUNDS, 0)
@@ -245,7 +256,7 @@ class World:
             "converted": converted,
             "amount": np.where(converted, np.maximum(np.round(amount, 2), 0.01), 0.0),
             "day": rng.integers(7, size=BLOCK) + (7 if later else 0),
-            "came": rng.random(BLOCK) < 0.7 if later else np.ones(BLOCK, bool),
+            "came": rng.random(BLOCK) < self.returning if later else np.ones(BLOCK, bool),
         }
 
     def bought(self, c: Block, index: int) -> np.ndarray:
@@ -253,16 +264,18 @@ class World:
         wish = self.demand + self._rng(_QUOTA, index).gumbel(size=(BLOCK, len(self.risk)))
         return np.where(c.tolerance[:, None] >= self.risk, wish, -np.inf).argmax(1)
 
+    def truth_of(self, c: Block) -> TruthRows:
+        """The truth of the later week for a block."""
+        arrays = (_logistic(self.log_odds(c, later=True)), *self.amounts(c, later=True), self.exposure(c))
+        return TruthRows(*(a.astype(np.float32) for a in arrays))
+
     def truth(self, lo: int, hi: int) -> TruthRows:
         """The truth of the later week for customers lo..hi-1."""
         parts = []
         for index in range(lo // BLOCK, (max(hi, lo + 1) - 1) // BLOCK + 1):
-            c = self.block(index)
-            mu, sigma = self.amounts(c, later=True)
-            rows = slice(max(lo - index * BLOCK, 0), hi - index * BLOCK)
-            arrays = (_logistic(self.log_odds(c, later=True)), mu, sigma, self.exposure(c))
-            parts.append([a[rows].astype(np.float32) for a in arrays])
-        return TruthRows(*(np.concatenate(column) for column in zip(*parts)))
+            rows = self.truth_of(self.block(index))
+            parts.append(rows.cut(max(lo - index * BLOCK, 0), hi - index * BLOCK))
+        return TruthRows.join(parts)
 
 
 def _draw(rng: np.random.Generator, share: np.ndarray, n: int) -> np.ndarray:

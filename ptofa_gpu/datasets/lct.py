@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ptofa_gpu._lazy import require
-from ptofa_gpu.datasets._world import AGES, BLOCK, CHANNELS, HELD, REGIONS, SPECS, World
+from ptofa_gpu.datasets._world import AGES, BLOCK, CHANNELS, HELD, REGIONS, SPECS, Block, World
 from ptofa_gpu.datasets.base import ExposureData
 from ptofa_gpu.datasets.log import SPLITS
 from ptofa_gpu.datasets.truth import Truth
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Backend = Literal["pandas", "polars", "pyarrow", "cudf"]
+Columns = dict[str, np.ndarray]
 
 #: Ids do not start at 0, so that an id taken for a row number shows.
 FIRST_CUSTOMER = 10_000_001
-_NOTE = "Synthetic: made by a program in the shape of {}; no real customer, fund or amount."
+#: Settings that give about the exposures of the paper's data: 4.75 M and 3.45 M a week later, 4.3 M and 0.69 M.
+PAPER_SCALE: dict[str, dict[str, Any]] = {
+    "A": {"customers": 4_750_000, "returning": 0.7263},
+    "B": {"customers": 4_300_000, "returning": 0.1605},
+}
+NOTE = "Synthetic: made by a program in the shape of {}; no real customer, fund or amount."
 _VOCABULARY = {"age_band": AGES, "region": REGIONS, "channel": CHANNELS, "held_type": HELD}
 _CUSTOMER_FEATURES: dict[str, Kind] = {
     "tolerance": "categorical",
@@ -57,6 +63,7 @@ def lct(
     exposure_bias: float = 1.0,
     overlap: float = 0.1,
     drift: float = 0.1,
+    returning: float = 0.7,
     backend: Backend = "pandas",
 ) -> ExposureData:
     """A synthetic campaign with known truth, in the shape of LCT-A (8 funds) or LCT-B (4 fund types).
@@ -65,6 +72,7 @@ def lct(
     1 % of exposures convert, amounts are log-normal with parameters that differ by customer and fund, popular funds are
     shown more, and funds are shown to customers likely to buy them. The first week (days 0..6) trains and validates
     (one customer in ten), the week after (days 7..13, about 70 % of customers, slightly changed funds) tests.
+    :func:`lct_stream` makes the same world block by block, for more customers than fit in memory.
 
     Parameters
     ----------
@@ -84,6 +92,9 @@ def lct(
         Share of exposures given out at random among the funds a customer may see, in [0, 1].
     drift : float
         Spread of each fund's change in log odds between the weeks (half of it in log amount).
+    returning : float
+        Share of customers who come in the week after, in (0, 1]. ``lct(kind, **PAPER_SCALE[kind])`` has about as many
+        exposures in both weeks as the paper's data.
     backend : {"pandas", "polars", "pyarrow", "cudf"}
         Which data frames to make.
 
@@ -98,46 +109,71 @@ def lct(
     InputError
         For an unknown kind or a setting out of range.
     """
-    _check(kind, positive_rate, exposure_bias, overlap, drift, backend)
-    n, seed, exposures = _whole("customers", customers, 1), _whole("seed", seed, 0), _whole("exposures", exposures, 1)
-    world = World(kind, seed, float(exposure_bias), float(overlap), float(positive_rate), float(drift))
+    if backend not in ("pandas", "polars", "pyarrow", "cudf"):
+        raise InputError(f"backend is {backend!r}; there are 'pandas', 'polars', 'pyarrow' and 'cudf'.")
+    n, exposures = whole("customers", customers, 1), whole("exposures", exposures, 1)
+    world = make_world(kind, seed, positive_rate, exposure_bias, overlap, drift, returning)
     people, log, quota = _simulate(world, n, exposures)
-    customers_frame, funds_frame = _customers(people), _funds(kind, world, quota)
-    schema = Schema.infer(
-        customers_frame,
-        funds_frame,
-        customer_features=_CUSTOMER_FEATURES,
-        fund_features=_FUND_FEATURES,
-        currency="CNY",
-        name=f"lct-{kind.lower()}",
-    )
+    customers_frame, funds_frame = customers_table(people), funds_table(kind, world, quota)
+    schema = infer_schema(kind, customers_frame, funds_frame)
     return ExposureData(
-        _frame(_log(kind, log, len(world.risk)), backend),
+        _frame(log_table(kind, log, len(world.risk)), backend),
         _frame(customers_frame, backend),
         _frame(funds_frame, backend),
         schema,
         truth=Truth(n, len(world.risk), world.truth),
         tolerance_range=(1, 5),
-        note=_NOTE.format(f"LCT-{kind}"),
+        note=NOTE.format(f"LCT-{kind}"),
     )
 
 
-def _check(kind: str, positive_rate: float, exposure_bias: float, overlap: float, drift: float, backend: str) -> None:
+def make_world(
+    kind: str,
+    seed: Any,
+    positive_rate: float,
+    exposure_bias: float,
+    overlap: float,
+    drift: float,
+    returning: float,
+) -> World:
+    """The world of checked settings; raises InputError for one that is unknown or out of range."""
     if kind not in tuple(SPECS):
         raise InputError(f"kind is {kind!r}; there are {', '.join(map(repr, SPECS))}.")
-    if backend not in ("pandas", "polars", "pyarrow", "cudf"):
-        raise InputError(f"backend is {backend!r}; there are 'pandas', 'polars', 'pyarrow' and 'cudf'.")
-    for name, value, low, high in (
-        ("positive_rate", positive_rate, 1e-6, 0.5),
-        ("exposure_bias", exposure_bias, 0.0, 10.0),
-        ("overlap", overlap, 0.0, 1.0),
-        ("drift", drift, 0.0, 3.0),
-    ):
+    settings = {
+        "positive_rate": (positive_rate, 1e-6, 0.5),
+        "exposure_bias": (exposure_bias, 0.0, 10.0),
+        "overlap": (overlap, 0.0, 1.0),
+        "drift": (drift, 0.0, 3.0),
+        "returning": (returning, 1e-3, 1.0),
+    }
+    for name, (value, low, high) in settings.items():
         if not (isinstance(value, (int, float, np.number)) and low <= float(value) <= high):
             raise InputError(f"{name} is {value!r}; it must be a number within {low:g}..{high:g}.")
+    return World(
+        kind,
+        whole("seed", seed, 0),
+        float(exposure_bias),
+        float(overlap),
+        float(positive_rate),
+        float(drift),
+        float(returning),
+    )
 
 
-def _whole(name: str, value: Any, least: int) -> int:
+def infer_schema(kind: str, customers: Any, funds: Any) -> Schema:
+    """The schema of a world's frames."""
+    return Schema.infer(
+        customers,
+        funds,
+        customer_features=_CUSTOMER_FEATURES,
+        fund_features=_FUND_FEATURES,
+        currency="CNY",
+        name=f"lct-{kind.lower()}",
+    )
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`, or InputError naming it."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -147,36 +183,51 @@ def _whole(name: str, value: Any, least: int) -> int:
     return number
 
 
-def _simulate(world: World, n: int, exposures: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+def _simulate(world: World, n: int, exposures: int) -> tuple[Columns, Columns, np.ndarray]:
     """Columns of the customers, columns of the log (first week, then the later one), and the quotas."""
-    people: list[dict[str, np.ndarray]] = []
-    weeks: list[list[dict[str, np.ndarray]]] = [[] for _ in range(exposures + 1)]
+    people: list[Columns] = []
+    weeks: list[list[Columns]] = [[] for _ in range(exposures + 1)]
     quota = np.zeros(len(world.risk), np.int64)
     for index in range((n + BLOCK - 1) // BLOCK):
         keep = min(n - index * BLOCK, BLOCK)
         c = world.block(index)
-        people.append({k: v[:keep] for k, v in {"tolerance": c.tolerance, **c.features}.items()})
+        people.append(people_of(c, keep))
         quota += np.bincount(world.bought(c, index)[:keep], minlength=len(quota))
-        customer = index * BLOCK + np.arange(keep)
-        for time in range(exposures + 1):
-            rows = {k: v[:keep] for k, v in world.shown(c, index, time).items()}
-            came = rows.pop("came")
-            split = np.full(keep, 2) if time == 0 else np.where(c.validation[:keep], 1, 0)
-            rows |= {"customer": customer, "split": split}
-            weeks[time].append({k: v[came] for k, v in rows.items()})
+        for week, rows in zip(weeks, exposures_of(world, c, index, keep, exposures)):
+            week.append(rows)
     in_order = [part for week in (*weeks[1:], weeks[0]) for part in week]
-    return _stack(people), _stack(in_order), quota
+    return stack(people), stack(in_order), quota
 
 
-def _stack(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def people_of(c: Block, keep: int) -> Columns:
+    """Columns of a block's first `keep` customers."""
+    return {k: v[:keep] for k, v in {"tolerance": c.tolerance, **c.features}.items()}
+
+
+def exposures_of(world: World, c: Block, index: int, keep: int, exposures: int) -> list[Columns]:
+    """Log rows of a block's first `keep` customers: of the later week, then of each exposure of the first."""
+    customer = index * BLOCK + np.arange(keep)
+    out = []
+    for time in range(exposures + 1):
+        rows = {k: v[:keep] for k, v in world.shown(c, index, time).items()}
+        came = rows.pop("came")
+        split = np.full(keep, 2) if time == 0 else np.where(c.validation[:keep], 1, 0)
+        rows |= {"customer": customer, "split": split}
+        out.append({k: v[came] for k, v in rows.items()})
+    return out
+
+
+def stack(parts: list[Columns]) -> Columns:
+    """The same columns, one part below the other."""
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
-def _customers(people: dict[str, np.ndarray]) -> pa.Table:
+def customers_table(people: Columns, first: int = 0) -> pa.Table:
+    """Customers `first`, `first` + 1, ... as a table."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {
-        "customer": FIRST_CUSTOMER + np.arange(len(people["tolerance"]), dtype=np.int64),
+        "customer": FIRST_CUSTOMER + first + np.arange(len(people["tolerance"]), dtype=np.int64),
         "tolerance": people["tolerance"].astype(np.int8),
     }
     for name, values in people.items():
@@ -192,7 +243,8 @@ def _fund_ids(kind: str, n: int) -> list[str]:
     return [f"{kind}{f + 1:02d}" for f in range(n)]
 
 
-def _funds(kind: str, world: World, quota: np.ndarray) -> pa.Table:
+def funds_table(kind: str, world: World, quota: np.ndarray) -> pa.Table:
+    """The world's funds as a table."""
     import pyarrow as pa
 
     specs = world.spec.funds
@@ -209,7 +261,8 @@ def _funds(kind: str, world: World, quota: np.ndarray) -> pa.Table:
     )
 
 
-def _log(kind: str, log: dict[str, np.ndarray], n_funds: int) -> pa.Table:
+def log_table(kind: str, log: Columns, n_funds: int) -> pa.Table:
+    """Columns of a log as a table."""
     import pyarrow as pa
 
     return pa.table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +31,16 @@ class TruthRows:
     def revenue(self) -> np.ndarray:
         """E = P exp(mu + sigma^2 / 2), currency per exposure (the mean of the log-normal)."""
         return self.conversion * np.exp(self.mu + 0.5 * self.sigma**2)
+
+    def cut(self, lo: int, hi: int) -> TruthRows:
+        """Rows lo..hi-1 of these."""
+        return TruthRows(self.conversion[lo:hi], self.mu[lo:hi], self.sigma[lo:hi], self.exposure[lo:hi])
+
+    @classmethod
+    def join(cls, parts: Sequence[TruthRows]) -> TruthRows:
+        """Several ranges as one, in the order given."""
+        names = ("conversion", "mu", "sigma", "exposure")
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 class Truth:

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from scipy.special import expit
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from ptofa_gpu.errors import InputError, PtofaWarning
+from ptofa_gpu.prediction.methods.base import PairOutput
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.data import ExposureModule
@@ -49,6 +51,17 @@ class Calibration(nn.Module):
     def logit(self, logit: Tensor) -> Tensor:
         """The calibrated logit, in the dtype of `logit`."""
         return logit * self.slope + self.intercept
+
+    def calibrated(self, output: PairOutput, direct: bool) -> PairOutput:
+        """The calibrated answer: Platt on the logit, the revenue ratio in mu.
+
+        Where revenue is an output of its own (`direct`) Platt scaling leaves it alone: mu makes up for the logit.
+        """
+        logit = self.logit(output.logit)
+        mu = output.mu + self.revenue_ratio.log().to(output.mu.dtype)
+        if direct:
+            mu = mu + logsigmoid(output.logit) - logsigmoid(logit)
+        return PairOutput(logit, mu, output.sigma)
 
 
 class CalibrationResult(NamedTuple):
@@ -150,8 +163,9 @@ def calibrate(model: RevenueModel, module: ExposureModule, split: str = "validat
             stacklevel=2,
         )
         return None
-    slope, intercept = fit_platt(rows.logit, rows.converted)
-    expected = expit(slope * rows.logit + intercept) * np.exp(rows.mu + 0.5 * rows.sigma**2)
+    slope, intercept = fit_platt(rows.logit, rows.converted) if model.net.predicts_conversion else (1.0, 0.0)
+    logit = rows.logit if model.net.direct else slope * rows.logit + intercept
+    expected = expit(logit) * np.exp(rows.mu + 0.5 * rows.sigma**2)
     # conversions recorded without an amount are left out on both sides: their amount is not 0, it is not known
     known = ~rows.converted | (rows.amount > 0)
     ratio = float(rows.amount[known].sum() / expected[known].sum())

@@ -91,7 +91,7 @@ class History(Callback):
         """Add a row."""
         assert isinstance(pl_module, RevenueModel)
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        values["train_loss"] = float(pl_module.train_loss)  # this epoch's is logged only after the callbacks
+        values["train_loss"] = pl_module.train_loss  # this epoch's is logged only after the callbacks
         seconds = time.perf_counter() - self._started
         self.rows.append({"epoch": float(trainer.current_epoch), "seconds": seconds, **values})
 

@@ -46,15 +46,18 @@ class Chart:
         self.figure.set_layout_engine("none")
 
     def render(self, kind: str) -> bytes:
-        """Return the figure as ``"png"`` or ``"svg"`` bytes; the same figure gives the same bytes."""
-        from ptofa_gpu.reporting.style import style
+        """Return the figure as ``"png"`` or ``"svg"`` bytes; the same figure gives the same bytes.
+
+        The SVG is light on light pages and dark on dark ones.
+        """
+        from ptofa_gpu.reporting.style import adapt, style
 
         buffer = io.BytesIO()
         # without these the files would hold the time of day and matplotlib's version
         stamp = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
         with style(), _no_glyph_warnings():
             self.figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.12, metadata=stamp)
-        return buffer.getvalue()
+        return adapt(buffer.getvalue().decode()).encode() if kind == "svg" else buffer.getvalue()
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write ``name.png`` and ``name.svg`` into `folder`."""
@@ -67,5 +70,9 @@ class Chart:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         import base64
 
-        data = {"image/png": base64.b64encode(self.render("png")).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
+        data = {
+            "image/png": base64.b64encode(self.render("png")).decode(),
+            "image/svg+xml": self.render("svg").decode(),
+            "text/plain": self.alt,
+        }
+        return data, {"image/png": {"alt": self.alt}, "image/svg+xml": {"alt": self.alt}}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._lazy import require
 from ptofa_gpu.errors import InputError
+
+if TYPE_CHECKING:
+    from ptofa_gpu.reporting.resume import Done
 
 # Nothing is loaded from anywhere and no script runs: what a hostile name might smuggle in stays dead text.
 POLICY = "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'"
@@ -60,6 +63,14 @@ def stylesheet() -> str:
     return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
 
 
+def svg_address(svg: str | list[str]) -> str:
+    """Return an SVG as an address that an ``<img>`` shows: as an image it can neither run nor load anything."""
+    import base64
+
+    text = svg if isinstance(svg, str) else "".join(svg)
+    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
+
+
 def notebook_body(notebook: Any) -> str:
     """Return the notebook's cells as HTML; code is folded away, markdown formulas become MathML."""
     require("nbconvert", "the report")
@@ -82,7 +93,7 @@ def notebook_body(notebook: Any) -> str:
         extra_template_basedirs=[str(asset_dir("templates"))],
         exclude_input_prompt=True,
         exclude_output_prompt=True,
-        filters={"markdown2html": markdown},
+        filters={"markdown2html": markdown, "svg_address": svg_address},
     )
     body, _ = exporter.from_notebook_node(notebook)
     return str(body)
@@ -106,10 +117,27 @@ def write_notebook_page(notebook: Any, path: Path, *, name: str) -> None:
     InputError
         The notebook's outputs would load something from a network.
     """
-    page = environment().get_template("page.html.j2")
-    markup = require("markupsafe", "the report").Markup
-    text = page.render(title=notebook_title(notebook, name), body=markup(notebook_body(notebook)))
+    text = _page(notebook, name)
     remote = remote_references(text)
     if remote:
         raise InputError(f"{name}: its outputs load {remote[0][:120]} from a network; embed it instead")
     path.write_text(text, encoding="utf-8")
+
+
+def write_failure_page(notebook: Any, path: Path, failure: Done) -> None:
+    """Write the page of a notebook that failed: what went wrong, and its cells as far as they came.
+
+    The cells are left out where they would load something from a network.
+    """
+    text = _page(notebook, failure.name, failure)
+    if remote_references(text):
+        text = _page(None, failure.name, failure)
+    path.write_text(text, encoding="utf-8")
+
+
+def _page(notebook: Any, name: str, failure: Done | None = None) -> str:
+    markup = require("markupsafe", "the report").Markup
+    template = environment().get_template("page.html.j2")
+    title = notebook_title(notebook, name) if notebook is not None else name
+    body = markup(notebook_body(notebook)) if notebook is not None else ""
+    return str(template.render(title=title, name=name, body=body, failure=failure))

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import ptofa_gpu
-from ptofa_gpu.reporting.html import environment
+from ptofa_gpu.reporting.folder import RUN_FILE
+from ptofa_gpu.reporting.html import environment, svg_address
 from ptofa_gpu.reporting.outputs import SUMMARY_FILE, Summary
+from ptofa_gpu.reporting.resume import Done
 
-RUN_FILE = "run.json"
 _PACKAGES = (
     "numpy", "scipy", "numba", "pandas", "pyarrow", "torch", "pytorch-lightning", "torchmetrics", "cvxpy", "highspy",
     "ortools", "papermill", "nbconvert", "matplotlib", "cupy-cuda13x", "cudf-cu13",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Done:
-    """One executed notebook of a report."""
-
-    name: str
-    title: str
-    parameters: dict[str, Any]
-    seconds: float
-    sha256: str
 
 
 def write_index(folder: Path, notebooks: Sequence[Done], *, profile: str, started: str, seconds: float) -> None:
@@ -44,7 +34,7 @@ def write_index(folder: Path, notebooks: Sequence[Done], *, profile: str, starte
         environment()
         .get_template("index.html.j2")
         .render(
-            pages=[_page(folder, n) for n in notebooks],
+            pages=sorted((_page(folder, n) for n in notebooks), key=_place),
             made=started.replace("T", " ")[:16] + " UTC",
             version=ptofa_gpu.__version__,
             profile=profile,
@@ -62,15 +52,15 @@ def describe_run(notebooks: Sequence[Done], *, profile: str, started: str, secon
         "started": started,
         "seconds": round(seconds, 2),
         "notebooks": [
-            {
-                "name": n.name,
-                "sha256": n.sha256,
-                "parameters": n.parameters,
-                "seed": n.parameters.get("seed"),
-                "seconds": round(n.seconds, 2),
-            }
-            for n in notebooks
+            {**asdict(n), "seconds": round(n.seconds, 2), "seed": n.parameters.get("seed")} for n in notebooks
         ],
+        **versions(),
+    }
+
+
+def versions() -> dict[str, Any]:
+    """Return what results stand on: Python, packages, device."""
+    return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {p: v for p in _PACKAGES if (v := _version(p)) is not None},
@@ -99,17 +89,21 @@ def _device() -> dict[str, Any]:
     }
 
 
+def _place(page: dict[str, Any]) -> int:
+    """The decision first, then notebooks with a summary, in their order; a summary of a failed one is no decision."""
+    summary = page["summary"]
+    return 0 if summary is not None and summary.lead else 1
+
+
 def _page(folder: Path, notebook: Done) -> dict[str, Any]:
-    out = folder / notebook.name
-    summary = None
-    if (out / SUMMARY_FILE).is_file():
+    out, summary, chart = folder / notebook.name, None, None
+    if notebook.status == "ok" and (out / SUMMARY_FILE).is_file():
         summary = Summary.from_json((out / SUMMARY_FILE).read_text(encoding="utf-8"))
-    chart = None
     if summary is not None and summary.chart:
-        picture, words = out / f"{summary.chart}.png", out / f"{summary.chart}.alt.txt"
+        picture, words = out / f"{summary.chart}.svg", out / f"{summary.chart}.alt.txt"
         if picture.is_file():
             chart = {
-                "data": "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode(),
+                "data": svg_address(picture.read_text(encoding="utf-8")),
                 "alt": words.read_text(encoding="utf-8") if words.is_file() else summary.chart,
             }
     kept = sorted(out.iterdir()) if out.is_dir() else []
@@ -122,8 +116,13 @@ def _page(folder: Path, notebook: Done) -> dict[str, Any]:
         "summary": summary,
         "chart": chart,
         "parameters": notebook.parameters,
+        "status": notebook.status,
+        "error": notebook.error,
+        "traceback": notebook.traceback,
+        "kept": notebook.kept,
         "files": [
-            {"href": p.relative_to(folder).as_posix(), "name": p.name, "size": _size(p.stat().st_size)} for p in files
+            {"href": quote(p.relative_to(folder).as_posix()), "name": p.name, "size": _size(p.stat().st_size)}
+            for p in files
         ],
     }
 

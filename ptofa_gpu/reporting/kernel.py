@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -15,6 +16,9 @@ from ptofa_gpu.errors import ReportError
 #: told of (cells done, cells in all, heading of the section that runs)
 CellProgress = Callable[[int, int, str], None]
 _ENGINE = "ptofa-report"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# an error's message may hold a data frame: so much of it and of its traceback is kept
+_LONGEST, _LINES, _WIDEST = 4000, 12, 200
 # a report is read elsewhere: warnings say what is the matter, not where on this machine the code lies
 _WARNINGS = (
     "import warnings\nwarnings.formatwarning = lambda message, category, *where, **more: f'Note: {message}\\n'\n"
@@ -59,8 +63,10 @@ def run_notebook(
                 on_cell=on_cell,
             )
         except papermill.exceptions.PapermillExecutionError as e:
-            line = f"{e.ename}: {e.evalue}".strip().splitlines()[0][:500]
-            raise ReportError(f"{source.name} failed in cell {e.cell_index + 1}: {line}", str(target)) from e
+            words = f"{e.ename}: {e.evalue}".strip()[:_LONGEST]
+            failed = ReportError(f"{source.name} failed in cell {e.cell_index + 1}: {words}", str(target))
+            failed.traceback = _last_lines(e.traceback, cwd)
+            raise failed from e
         except DeadKernelError as e:
             raise ReportError(
                 f"{source.name}: the kernel was killed or crashed while a cell ran; where memory is short, give it "
@@ -70,6 +76,12 @@ def run_notebook(
         except (CellTimeoutError, RuntimeError) as e:
             raise ReportError(f"{source.name}: the kernel could not run it: {e}", str(target)) from e
     return _without_places(node, source, target, cwd)
+
+
+def _last_lines(traceback: list[str], cwd: Path) -> list[str]:
+    """Return the end of a traceback as IPython makes it, without its colours and this machine's folders."""
+    text = _COLOUR.sub("", "\n".join(traceback)).replace(f"{cwd}/", "")
+    return [line.rstrip()[:_WIDEST] for line in text.splitlines() if line.strip()][-_LINES:]
 
 
 def _without_places(node: Any, source: Path, target: Path, cwd: Path) -> Any:

@@ -51,6 +51,8 @@ class Summary:
     caveats : list of str
     chart : str
         Name of the chart that goes with it.
+    lead : bool
+        It is the decision that the report is about: it stands before the others.
     """
 
     title: str
@@ -59,6 +61,7 @@ class Summary:
     checks: list[Check] = field(default_factory=list)
     caveats: list[str] = field(default_factory=list)
     chart: str = ""
+    lead: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> Summary:

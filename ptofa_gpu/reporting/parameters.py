@@ -5,6 +5,7 @@ comment beside it that starts with literals joined by ``|`` lists the values all
 
     world = "A"  # "A" | "B": which synthetic world
     customers = 20_000  # customers in it
+    log_file = ""  # path: a file of yours; empty for none
 
 Profiles are notebook metadata: ``{"ptofa": {"profiles": {"paper": {"customers": 200000}}}}``; the defaults in the cell
 are the profile ``quick``.
@@ -32,6 +33,11 @@ class Parameter:
     default: Any
     choices: tuple[Any, ...] = ()
     help: str = ""
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a file or folder: its comment starts with ``path:``."""
+        return isinstance(self.default, str) and self.help.startswith("path:")
 
     def convert(self, value: Any, notebook: str) -> Any:
         """Return `value` (text from a command line, or a Python value) as this parameter's type.
@@ -175,7 +181,8 @@ def resolve(
     every = {p for parameters in known.values() for p in parameters} - set(reserved)
     for key in given:
         if key in reserved:
-            raise InputError(f"parameter {key} is set by the report itself; use --output to say where the report goes")
+            option = "--profile" if key == "profile" else "--output, which says where the report goes"
+            raise InputError(f"parameter {key} is set by the report itself; use {option}")
         if key not in every:
             names = ", ".join(sorted(every)) or "none"
             raise InputError(

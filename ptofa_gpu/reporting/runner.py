@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._lazy import require
 from ptofa_gpu._text import nearest
 from ptofa_gpu.errors import InputError, ReportError
-from ptofa_gpu.reporting.html import notebook_title, write_notebook_page
-from ptofa_gpu.reporting.index import RUN_FILE, Done, write_index
+from ptofa_gpu.reporting.folder import check_output, whole_folder
+from ptofa_gpu.reporting.html import notebook_title, write_failure_page, write_notebook_page
+from ptofa_gpu.reporting.index import versions, write_index
 from ptofa_gpu.reporting.kernel import run_notebook
-from ptofa_gpu.reporting.parameters import resolve
+from ptofa_gpu.reporting.parameters import Parameter, read_parameters, resolve
+from ptofa_gpu.reporting.resume import Done, fingerprint, mark_done, take_over
 
-#: told of (notebook, cells done, cells in all, heading of the running section)
-Progress = Callable[[str, int, int, str], None]
+
+class Step(NamedTuple):
+    """Where a report is: the `cell`-th of `cells` cells (from 1) of the `number`-th of `notebooks` notebooks."""
+
+    notebook: str
+    number: int
+    notebooks: int
+    cell: int
+    cells: int
+    heading: str
+
+
+Progress = Callable[[Step], None]
 #: the parameter that says where a notebook leaves its figures; the report sets it
 OUTPUT_PARAMETER = "output_dir"
+#: the parameter that names the profile inside a notebook; the report sets it from --profile
+PROFILE_PARAMETER = "profile"
 
 
 def run_report(
@@ -37,6 +47,7 @@ def run_report(
     parameters: Mapping[str, Any] | None = None,
     output: str | os.PathLike[str] = "reports/latest",
     progress: Progress | None = None,
+    fresh: bool = False,
 ) -> Path:
     """Run notebooks and write the report.
 
@@ -51,7 +62,11 @@ def run_report(
     output : path
         The report's folder. An earlier report there is replaced once the new one is whole.
     progress : callable, optional
-        Told of every cell.
+        Told a :class:`Step` at every code cell.
+    fresh : bool
+        Run every notebook. By default a notebook is taken over from the report in `output`, or from a run for it that
+        was interrupted, if the notebook, its parameters, the files it reads, the package, the versions of what
+        it stands on and the device are the same.
 
     Returns
     -------
@@ -64,41 +79,104 @@ def run_report(
         An unknown notebook, parameter or profile, a value of the wrong type, an output folder that holds something
         else. Raised before anything runs.
     ReportError
-        A notebook failed. No report is left; ``path`` is the notebook as far as it came, in ``<output>.failed``.
+        At least one notebook failed. The others ran and the report was written (``index`` is its front, which marks
+        those that failed); ``path`` is the first failed notebook as far as it came.
     """
     nbformat = require("nbformat", "ptofa report")
     sources = find_notebooks(notebooks)
     nodes = {name: _read(nbformat, path) for name, path in sources.items()}
-    values = resolve(nodes, dict(parameters or {}), profile, reserved=(OUTPUT_PARAMETER,))
-    target = _check_output(Path(output))
-    failed = target.with_name(f"{target.name}.failed")
+    known = {name: read_parameters(node, name) for name, node in nodes.items()}
+    values = resolve(nodes, dict(parameters or {}), profile, reserved=(OUTPUT_PARAMETER, PROFILE_PARAMETER))
+    full = {name: _with_whole_paths(values[name], known[name], name) for name in sources}
+    target = check_output(Path(output))
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
-    with _whole_folder(target) as partial:
+    stand = versions()
+    prints = {
+        name: fingerprint(source, {**full[name], PROFILE_PARAMETER: profile}, _inputs(full[name], known[name]), stand)
+        for name, source in sources.items()
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_folder(target) as partial:
+        kept = take_over(partial, target, {} if fresh else prints)
         done = []
-        for name, source in sources.items():
-            begun = time.perf_counter()
-            given = dict(values[name])
-            if OUTPUT_PARAMETER in source_parameters(nodes[name], name):
-                given[OUTPUT_PARAMETER] = name  # relative: it stays true when the folder gets its final name
-            try:
-                node = run_notebook(
-                    source,
-                    partial / f"{name}.ipynb",
-                    given,
-                    cwd=partial,
-                    on_cell=None if progress is None else lambda i, n, h, name=name: progress(name, i, n, h),  # type: ignore[misc]
-                )
-            except ReportError as e:
-                kept = _keep_failed(partial / f"{name}.ipynb", failed)
-                raise ReportError(
-                    f"{e}\nno report was written; the notebook as far as it came: {kept}", str(kept)
-                ) from e
-            write_notebook_page(node, partial / f"{name}.html", name=name)
+        for number, (name, source) in enumerate(sources.items(), 1):
+
+            def tell(cell: int, cells: int, heading: str, name: str = name, number: int = number) -> None:
+                if progress is not None:
+                    progress(Step(name, number, len(sources), cell, cells, heading))
+
+            if name in kept:
+                tell(0, 0, "as in the earlier run")
+                write_notebook_page(_read(nbformat, partial / f"{name}.ipynb"), partial / f"{name}.html", name=name)
+                done.append(kept[name])
+                continue
+            given = dict(full[name])
+            given |= {p: v for p, v in ((OUTPUT_PARAMETER, name), (PROFILE_PARAMETER, profile)) if p in known[name]}
+            title = notebook_title(nodes[name], name)
             digest = hashlib.sha256(source.read_bytes()).hexdigest()
-            done.append(Done(name, notebook_title(node, name), values[name], time.perf_counter() - begun, digest))
+            result = _run_one(source, partial, given, Done(name, title, values[name], 0.0, digest, prints[name]), tell)
+            done.append(result)
+            if result.status == "ok":
+                mark_done(partial, result)
         write_index(partial, done, profile=profile, started=started, seconds=time.perf_counter() - clock)
-    shutil.rmtree(failed, ignore_errors=True)  # what failed before works now
-    return target / "index.html"
+    index = target / "index.html"
+    bad = [d for d in done if d.status == "failed"]
+    if bad:
+        lines = [f"{len(bad)} of {len(done)} notebooks failed; the report marks them."]
+        for d in bad:
+            lines += [d.error, f"the notebook as far as it came: {target / d.name}.ipynb"]
+        raise ReportError("\n".join(lines), str(target / f"{bad[0].name}.ipynb"), str(index))
+    return index
+
+
+def _run_one(source: Path, partial: Path, given: dict[str, Any], done: Done, tell: Callable[..., None]) -> Done:
+    """Run one notebook and write its page, also where it fails: the other notebooks go on."""
+    begun, name = time.perf_counter(), done.name
+    nbformat = require("nbformat", "ptofa report")
+    executed = partial / f"{name}.ipynb"
+    facts = vars(done)
+    try:
+        node = run_notebook(source, executed, given, cwd=partial, on_cell=tell)
+        write_notebook_page(node, partial / f"{name}.html", name=name)
+        return Done(**{**facts, "seconds": time.perf_counter() - begun})
+    except (ReportError, InputError) as e:
+        if not executed.is_file():  # it failed before its first cell
+            executed.write_bytes(source.read_bytes())
+        trace = getattr(e, "traceback", [])
+        failed = Done(
+            **{
+                **facts,
+                "seconds": time.perf_counter() - begun,
+                "status": "failed",
+                "error": str(e),
+                "traceback": trace or str(e).splitlines(),
+            }
+        )
+        write_failure_page(_read(nbformat, executed), partial / f"{name}.html", failed)
+        return failed
+
+
+def _with_whole_paths(values: Mapping[str, Any], known: Mapping[str, Parameter], notebook: str) -> dict[str, Any]:
+    """Return the values with paths from the root: the kernel works in the report's folder.
+
+    Raises
+    ------
+    InputError
+        There is no such file or folder.
+    """
+    out = dict(values)
+    for key, value in values.items():
+        if known[key].is_path and value:
+            path = Path(value).expanduser().absolute()
+            if not path.exists():
+                raise InputError(f"parameter {key} of {notebook}: there is no file {value}")
+            out[key] = str(path)
+    return out
+
+
+def _inputs(values: Mapping[str, Any], known: Mapping[str, Parameter]) -> list[Path]:
+    paths = [Path(value) for key, value in values.items() if known[key].is_path and value]
+    return [f for p in paths for f in (sorted(x for x in p.rglob("*") if x.is_file()) if p.is_dir() else [p])]
 
 
 def find_notebooks(wanted: Sequence[str | os.PathLike[str]] = ()) -> dict[str, Path]:
@@ -128,88 +206,8 @@ def find_notebooks(wanted: Sequence[str | os.PathLike[str]] = ()) -> dict[str, P
     return found
 
 
-def source_parameters(node: Any, name: str) -> set[str]:
-    """Return the names of a notebook's parameters."""
-    from ptofa_gpu.reporting.parameters import read_parameters
-
-    return set(read_parameters(node, name))
-
-
 def _read(nbformat: Any, path: Path) -> Any:
     try:
         return nbformat.read(path, as_version=4)
     except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as e:
         raise InputError(f"{path} is not a notebook: {e}") from e
-
-
-def _check_output(target: Path) -> Path:
-    target = target.absolute()
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InputError(f"{target} is not a folder; choose another --output")
-    if target.is_dir() and any(target.iterdir()):
-        try:
-            ours = "ptofa_gpu" in json.loads((target / RUN_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            ours = False
-        if not ours:
-            raise InputError(
-                f"{target} holds files that are no report of ours, and a report would replace them; "
-                "choose another --output"
-            )
-    return target
-
-
-@contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
-    """Yield a folder beside `target` that takes its name when the block ends well, and vanishes when it does not.
-
-    A killed process cannot tidy up; its folder is recognised by its lock being free, and removed by the next run.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.name}.part-"
-    for stale in target.parent.glob(f"{prefix}*"):
-        with _lock(stale / ".lock") as free:
-            if free:
-                shutil.rmtree(stale, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-    try:
-        with _lock(partial / ".lock"):
-            yield partial
-            (partial / ".lock").unlink()
-            umask = os.umask(0)
-            os.umask(umask)
-            partial.chmod(0o777 & ~umask)  # mkdtemp makes folders private
-            if target.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
-                target.rename(old / "report")
-                partial.rename(target)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[bool]:
-    """Hold `path` for this process; yields False where another process holds it, True otherwise."""
-    try:
-        handle = path.open("w")
-    except OSError:
-        yield False
-        return
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-
-
-def _keep_failed(notebook: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / notebook.name
-    if notebook.is_file():
-        shutil.copyfile(notebook, kept)
-    return kept

@@ -134,6 +134,7 @@ def allocation_summary(
         checks=checks,
         caveats=[*_losses(comparison, row, money), *_caveats(data, comparison, row, campaign, synthetic)],
         chart="methods",
+        lead=True,
     )
 
 

@@ -19,6 +19,20 @@ GREY = "#6B7280"
 INK = "#1F2937"
 FAINT = "#D1D5DB"
 
+GRID = "#E5E7EB"
+WHITE = "#FFFFFF"
+#: what a colour becomes on a dark page: same hue, enough contrast with the ground (at least 4.5 for words, 3 for marks)
+DARK = {
+    WHITE: "#1D2129",
+    INK: "#E6E9EE",
+    GREY: "#A3ADBA",
+    FAINT: "#4A5362",
+    GRID: "#363D49",
+    BLUE: "#3D9FE0",
+    GREEN: "#1FB58A",
+    VERMILLION: "#F27A24",
+}
+
 METHOD_COLOURS = {
     "optimal": BLUE,
     "reference": BLUE,
@@ -62,7 +76,7 @@ _STYLE = {
     "axes.grid": True,
     "axes.grid.axis": "both",
     "axes.axisbelow": True,
-    "grid.color": "#E5E7EB",
+    "grid.color": GRID,
     "grid.linewidth": 0.8,
     "text.color": INK,
     "xtick.color": INK,
@@ -98,6 +112,22 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
             return draw(*args, **kwargs)
 
     return inner
+
+
+def adapt(svg: str) -> str:
+    """Let an SVG of ours follow the reader's choice of a light or dark page, also where it is shown as an image.
+
+    Every colour stands in a ``style`` attribute; a style sheet with ``!important`` comes before that, and holds on
+    dark screens only, so that paper stays white.
+    """
+    rules = "".join(
+        f'[style*="{part}: {light.lower()}"]{{{part}:{dark.lower()}!important}}'
+        for light, dark in DARK.items()
+        for part in ("fill", "stroke")
+    )
+    sheet = f"<style>@media screen and (prefers-color-scheme: dark){{{rules}}}</style>"
+    end_of_tag = svg.index(">", svg.index("<svg")) + 1
+    return svg[:end_of_tag] + sheet + svg[end_of_tag:]
 
 
 def label(name: Any, width: int = 26) -> str:

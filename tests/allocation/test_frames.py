@@ -103,7 +103,17 @@ def test_everything_wrong_is_in_one_error():
         ({"customers": PEOPLE.drop(columns="tolerance")}, "funds.risk is there without customers.tolerance"),
         ({"customers": PEOPLE.iloc[:0]}, "customers has no rows"),
         ({"customers": [1, 2]}, "customers is a list, not a data frame"),
-        ({"funds": FUNDS.drop(columns="quota")}, "funds lacks the column"),
+        ({"funds": FUNDS.drop(columns="quota")}, "funds lacks the column quota; it has .*a range is quota_low"),
+        ({"funds": FUNDS.assign(quota_low=0)}, "columns quota and quota_low; it needs quota alone"),
+        ({"funds": FUNDS.rename(columns={"quota": "quota_high"})}, "columns quota_high; it needs quota alone"),
+        ({"customers": PEOPLE.assign(k=1), "k": 2}, "k=2 was given too"),
+        ({"customers": PEOPLE.assign(k="1")}, "customers.k has type"),
+        ({"excluded": PEOPLE}, "excluded lacks the column fund"),
+        (
+            {"excluded": pd.DataFrame({"customer": ["u0", "who"], "fund": ["zzz", "a"]})},
+            r"excluded.customer: 1 row names a customer that customers does not hold; the first is who\n"
+            r".*excluded.fund: 1 row names a fund that funds does not hold; the first is zzz",
+        ),
         ({"revenue": E[:5]}, r"shape \(5, 3\); customers has 6 rows"),
         ({"revenue": wide().drop(columns="b")}, "lacks a column for 1 fund"),
         ({"revenue": wide().iloc[:5]}, "5 rows for 6 customers"),
@@ -156,3 +166,30 @@ def test_lazy_frames_are_collected(revenue):
     problem = ptofa.AllocationProblem.from_frames(*lazy)
     np.testing.assert_array_equal(problem.host_revenue(), E)
     assert isinstance(ptofa.allocate(problem, "heuristic").to_frame(), pl.DataFrame)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_ranges_slots_and_excluded_pairs(library):
+    people = native(PEOPLE.assign(k=[2, 1, 1, 0, 1, 1]), library)
+    funds = native(FUNDS.drop(columns="quota").assign(quota_low=[1, 0, 1], quota_high=[4, 4, 4]), library)
+    excluded = native(pd.DataFrame({"customer": ["u4", "u0", "u4"], "fund": ["b", "a", "c"]}), library)
+    problem = ptofa.AllocationProblem.from_frames(native(wide(), library), people, funds, excluded=excluded)
+    assert problem.quota.tolist() == [4, 4, 4]
+    assert problem.quota_low.tolist() == [1, 0, 1]
+    assert problem.slots_of.tolist() == [2, 1, 1, 0, 1, 1]
+    tolerated = PEOPLE["tolerance"].to_numpy()[:, None] >= FUNDS["risk"].to_numpy()
+    tolerated[[4, 0, 4], [1, 0, 2]] = False
+    np.testing.assert_array_equal(problem.eligible, tolerated)
+    by_position = ptofa.AllocationProblem.from_frames(
+        native(wide(), library), people, funds, excluded=[(4, 1), (0, 0), (4, 2)]
+    )
+    np.testing.assert_array_equal(by_position.mask, problem.mask)
+
+
+def test_packed_limits_and_missing_pairs_together():
+    packed = np.full(6, 0b101, np.uint64)
+    problem = ptofa.AllocationProblem.from_frames(long().iloc[:-3], PEOPLE, FUNDS, eligible=packed, missing="exclude")
+    expected = PEOPLE["tolerance"].to_numpy()[:, None] >= FUNDS["risk"].to_numpy()
+    expected[:, 1] = False
+    expected[[0, 5, 4], 2] = False
+    np.testing.assert_array_equal(problem.eligible, expected)

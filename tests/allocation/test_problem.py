@@ -39,6 +39,24 @@ def bad(where, value):
         ({"k": 0}, "between 1 and 3"),
         ({"k": 4}, "between 1 and 3"),
         ({"k": 1.5}, "whole number"),
+        ({"k": [1, 2]}, r"shape \(2,\).*needs \(4,\)"),
+        ({"k": [1, 2, 4, 9]}, r"k of 2 customers .* 0..3; the first is 4 of customer row 2"),
+        ({"k": [1, -1, 1, 1]}, r"k of 1 customer .* -1 of customer row 1"),
+        ({"k": [1, 1.5, 1, 1]}, "1.5 of customer row 1"),
+        ({"k": [1, np.nan, 1, 1]}, "nan of customer row 1"),
+        ({"k": [0, 0, 0, 0]}, "no slot to fill"),
+        ({"k": "two"}, "k is 'two'"),
+        ({"k": ["1", "1", "1", "1"]}, "k is an array of dtype"),
+        ({"quota": np.ones((3, 3))}, r"ranges \[low, high\] need \(3, 2\)"),
+        ({"quota": [[1, 2], [3, 2], [0, 1]], "names": ["a", "b", "c"]}, "fund 'b' ranges from 3 to 2"),
+        ({"quota": [[1, 2], [-1, 2], [0, 1]], "names": ["a", "b", "c"]}, "fund 'b' is -1"),
+        ({"quota": [[1, 2], [1, 2], [0.5, 1]]}, "fund 2 is 0.5"),
+        ({"quota": [[1, 2], [1]]}, "quota cannot be read"),
+        ({"excluded": [[0, 1, 2]]}, r"shape \(1, 3\)"),
+        ({"excluded": [(0, 1), (4, 0)]}, "customer row outside 0..3 in 1 pair; the first is 4, in pair 1"),
+        ({"excluded": [(0, -1)]}, "fund index outside 0..2 in 1 pair; the first is -1"),
+        ({"excluded": [(0.0, 1.0)]}, "dtype float64"),
+        ({"excluded": [(0, 1), (1,)]}, "excluded cannot be read"),
         ({"tolerance": [1, 1, 1, 1]}, "without risk"),
         ({"risk": [1, 1, 1]}, "without tolerance"),
         ({"tolerance": [1, 1], "risk": [1, 1, 1]}, r"needs \(4,\)"),
@@ -103,6 +121,78 @@ def test_case(quota, case):
     assert ptofa.AllocationProblem(np.ones((4, 2)), quota).case == case
 
 
+@pytest.mark.parametrize(
+    ("quota", "case", "low", "ranges"),
+    [
+        ([[0, 1], [1, 2]], "under", [1, 2], False),
+        ([[0, 2], [1, 2]], "exact", [2, 2], False),
+        ([[1, 4], [0, 3]], "over", [1, 0], True),
+        ([[0, 4], [0, 3]], "over", [0, 0], False),
+        ([[4, 4], [3, 3]], "over", [4, 3], True),
+        ([4, 4], "over", [0, 0], False),
+        ([1, 2], "under", [1, 2], False),
+    ],
+)
+def test_quota_ranges(quota, case, low, ranges):
+    problem = ptofa.AllocationProblem(np.ones((4, 2)), quota)
+    assert problem.case == case
+    assert problem.quota.shape == (2,)
+    assert problem.quota_low.tolist() == low
+    assert problem.has_ranges == ranges
+    assert ("to 4" in problem._repr_html_()) == (ranges and low == [1, 0])
+    assert "sum to" not in problem._repr_html_() or not ranges
+
+
+def test_slots_of_each_customer():
+    problem = ptofa.AllocationProblem(E, [1, 1, 1], k=[0, 2, 1, 3])
+    assert problem.k == 3
+    assert problem.slots == 6
+    assert problem.slots_of.dtype == np.int8
+    assert problem.slots_of.tolist() == [0, 2, 1, 3]
+    assert "k=0 to 3" in repr(problem)
+    alike = ptofa.AllocationProblem(E, [1, 1, 1], k=np.full(4, 2.0))
+    assert alike.k == 2
+    assert alike.slots_of is None
+    assert alike.slots == 8
+
+
+def test_groups_are_of_like_slots():
+    problem = ptofa.AllocationProblem(
+        E, [1, 1, 1], k=[1, 2, 1, 1], tolerance=[1, 1, 1, 2], risk=[1, 1, 2], excluded=[(2, 0)]
+    )
+    found = {
+        (tuple(p), int(n), int(k))
+        for p, n, k in zip(problem.groups[0].tolist(), problem.groups[1], problem.group_slots, strict=True)
+    }
+    assert found == {
+        ((True, True, False), 1, 1),
+        ((True, True, False), 1, 2),
+        ((False, True, False), 1, 1),
+        ((True, True, True), 1, 1),
+    }
+
+
+@pytest.mark.parametrize("funds", [3, 64, 130])
+def test_excluded_pairs(funds):
+    rng = np.random.default_rng(funds)
+    pairs = np.stack([rng.integers(0, 20, 90), rng.integers(0, funds, 90)], axis=1)  # some twice
+    expected = np.ones((20, funds), bool)
+    expected[pairs[:, 0], pairs[:, 1]] = False
+    E, quota = np.ones((20, funds)), np.zeros(funds, int)
+    for form in (pairs, pairs.tolist(), [tuple(p) for p in pairs], pairs.astype(np.uint16)):
+        problem = ptofa.AllocationProblem(E, quota, excluded=form)
+        np.testing.assert_array_equal(problem.eligible, expected)
+    np.testing.assert_array_equal(problem.eligible_counts(), expected.sum(0))
+    eligible, tolerance, risk = rng.random((20, funds)) < 0.7, rng.integers(0, 3, 20), rng.integers(0, 3, funds)
+    problem = ptofa.AllocationProblem(E, quota, 1, tolerance, risk, eligible, excluded=pairs)
+    np.testing.assert_array_equal(problem.eligible, expected & eligible & (tolerance[:, None] >= risk))
+    packed = ptofa.AllocationProblem(E, quota, eligible=eligible).mask
+    again = ptofa.AllocationProblem(E, quota, 1, tolerance, risk, packed, excluded=pairs)
+    np.testing.assert_array_equal(again.mask, problem.mask)
+    np.testing.assert_array_equal(packed, ptofa.AllocationProblem(E, quota, eligible=eligible).mask)  # not written to
+    assert ptofa.AllocationProblem(E, quota, excluded=[]).mask is None
+
+
 def test_fixed_point_cannot_overflow():
     for scale in (1e-44, 1e-20, 1.0, 3e38):
         for rows in (1, 1000):
@@ -132,5 +222,10 @@ def test_pandas_series_are_taken_for_every_argument():
     assert problem.quota.tolist() == [2, 1, 1]
     assert problem.tolerance.tolist() == [1, 2, 3, 1]
     assert problem.names == ["a", "b", "c"]
+    ranges = pd.DataFrame({"low": [0, 1, 0], "high": [2, 2, 2]})
+    problem = ptofa.AllocationProblem(E, ranges, pd.Series([1, 1, 0, 2]), excluded=pd.DataFrame({"u": [0], "f": [2]}))
+    assert problem.quota_low.tolist() == [0, 1, 0]
+    assert problem.slots_of.tolist() == [1, 1, 0, 2]
+    assert not problem.eligible[0, 2]
     with pytest.raises(InputError, match="fund 'b' is -1"):
         ptofa.AllocationProblem(E, pd.Series([2, -1, 1], index=[7, 8, 9]), names=funds["name"])

@@ -5,7 +5,22 @@ from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation import calibrate, value_policies
 from ptofa_gpu.evaluation.comparison import Comparison, ComparisonRow
 from ptofa_gpu.reporting import Chart, figures
-from ptofa_gpu.reporting.style import label, short_number
+from ptofa_gpu.reporting.style import (
+    BLUE,
+    DARK,
+    GREEN,
+    GREY,
+    GRID,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    WHITE,
+    YELLOW,
+    label,
+    short_number,
+)  # fmt: skip
 
 NAMES = ["<script>alert(1)</script>", "pays $5 or $6", "a very long name " * 6, "صندوق", "rocket 🚀"]
 
@@ -76,8 +91,40 @@ def test_the_alternative_text_tells_what_matters():
 
 def test_jupyter_gets_picture_and_description():
     data, metadata = charts()[0]._repr_mimebundle_()
-    assert set(data) == {"image/png", "text/plain"}
-    assert metadata["image/png"]["alt"] == data["text/plain"]
+    assert set(data) == {"image/png", "image/svg+xml", "text/plain"}
+    assert metadata["image/png"]["alt"] == metadata["image/svg+xml"]["alt"] == data["text/plain"]
+
+
+def test_an_svg_is_dark_on_a_dark_screen_only():
+    svg = charts()[0].render("svg").decode()
+    sheet = svg[svg.index("<style>") : svg.index("</style>")]
+    assert sheet.startswith("<style>@media screen and (prefers-color-scheme: dark)")
+    # every ink and ground of the figure has a rule, written as matplotlib writes colours
+    for colour in (INK, GRID, WHITE):
+        assert f'[style*="fill: {colour.lower()}"]' in sheet
+        assert f": {colour.lower()}" in svg[svg.index("</style>") :]
+
+
+def test_colours_are_readable_on_a_dark_page():
+    ground = DARK[WHITE]
+    for colour in (INK, GREY):
+        assert contrast(DARK[colour], ground) >= 4.5
+    for colour in (BLUE, GREEN, VERMILLION, ORANGE, PURPLE, SKY, YELLOW):
+        assert contrast(DARK.get(colour, colour), ground) >= 3
+    assert contrast(INK, WHITE) >= 4.5
+    assert contrast(GREY, WHITE) >= 4.5
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2's contrast ratio of two #rrggbb colours."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
 
 
 def test_the_callers_style_is_left_alone():

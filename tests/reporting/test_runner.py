@@ -12,9 +12,11 @@ import pytest
 
 from ptofa_gpu.errors import InputError, ReportError
 from ptofa_gpu.reporting import run_report
+from ptofa_gpu.reporting.folder import whole_folder
+from ptofa_gpu.reporting.html import remote_references
 from ptofa_gpu.reporting.runner import find_notebooks
 
-from .notebooks import write
+from .notebooks import PARAMETERS, write
 
 SUMMARY = """
 from ptofa_gpu.reporting import Check, Figure, Outputs, Summary
@@ -36,7 +38,7 @@ def made(tmp_path_factory):
         folder, "small", "# A small *one* with $x^2$", SUMMARY, "import sys, os; (sys.executable, os.getcwd())"
     )
     told = []
-    index = run_report([notebook], parameters={"n": "8"}, output=folder / "out", progress=lambda *a: told.append(a))
+    index = run_report([notebook], parameters={"n": "8"}, output=folder / "out", progress=told.append)
     return folder, index, told
 
 
@@ -49,8 +51,9 @@ def test_a_report_is_whole(made):
     assert run["notebooks"][0]["parameters"] == {"n": 8, "ratio": 0.5, "word": "a", "loud": False}
     assert run["packages"]["numpy"]
     assert run["device"]["cores"] >= 1
-    assert [t[0] for t in told] == ["small"] * len(told)
-    assert told[-1][3] == "A small *one* with $x^2$"
+    assert {(t.notebook, t.number, t.notebooks, t.cells) for t in told} == {("small", 1, 1, 5)}
+    assert [t.cell for t in told] == [0, 1, 3, 4]
+    assert told[-1].heading == "A small *one* with $x^2$"
 
 
 def test_the_kernel_is_this_environment_and_the_folder_is_not_named(made):
@@ -74,37 +77,98 @@ def test_markdown_and_formulas(made):
     assert "<msup>" in text
 
 
-def test_a_second_run_replaces_the_first(made):
-    folder, index, _ = made
-    before = (index.parent / "small.ipynb").stat().st_ino
-    run_report([folder / "small.ipynb"], output=folder / "out")
-    assert (index.parent / "small.ipynb").stat().st_ino != before
-    assert names(folder) == {"small.ipynb", "out"}
+def counting(tmp_path: Path, name: str, *more: str, **options) -> Path:
+    """A notebook that adds a line to a file beside it, so that its runs can be counted."""
+    return write(tmp_path, name, f"with open({str(tmp_path / name)!r}, 'a') as f: f.write('x')", *more, **options)
 
 
-def test_a_failing_notebook_leaves_no_report_and_itself(tmp_path):
-    fine = write(tmp_path, "fine", "1")
-    bad = write(tmp_path, "bad", "kept = 41 + 1\nprint(kept)", "raise ValueError('no such fund')")
-    with pytest.raises(ReportError, match=r"bad\.ipynb failed in cell .*ValueError: no such fund") as caught:
-        run_report([fine, bad], output=tmp_path / "out")
+def runs(tmp_path: Path, name: str) -> int:
+    return len((tmp_path / name).read_text()) if (tmp_path / name).is_file() else 0
+
+
+def test_a_notebook_is_run_again_only_if_what_it_is_made_from_changed(tmp_path, monkeypatch):
+    parameters = PARAMETERS + 'table = ""  # path: what is read\n'
+    (tmp_path / "table.csv").write_text("1")
+    book = counting(tmp_path, "nb", SUMMARY, "open(table).read()", parameters=parameters)
+    monkeypatch.chdir(tmp_path)
+
+    def again(**options):
+        return run_report([book], **{"output": "out", "parameters": {"table": "table.csv"}, **options})
+
+    assert "taken over" not in again().read_text()
+    assert "taken over from an earlier run" in again().read_text()
+    assert runs(tmp_path, "nb") == 1
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["notebooks"][0]["kept"] is True
+    assert names(tmp_path / "out") == {"index.html", "run.json", "nb.html", "nb.ipynb", "nb"}
+    again(fresh=True)
+    assert runs(tmp_path, "nb") == 2
+    again(parameters={"table": "table.csv", "n": 4})
+    assert runs(tmp_path, "nb") == 3
+    (tmp_path / "table.csv").write_text("2")
+    again(parameters={"table": "table.csv", "n": 4})
+    assert runs(tmp_path, "nb") == 4
+    monkeypatch.setattr("ptofa_gpu.__version__", "9.9")
+    again(parameters={"table": "table.csv", "n": 4})
+    assert runs(tmp_path, "nb") == 5
+    again(parameters={"table": "table.csv", "n": 4})
+    assert runs(tmp_path, "nb") == 5
+    counting(tmp_path, "nb", "'another text'", parameters=parameters)
+    again(parameters={"table": "table.csv", "n": 4})
+    assert runs(tmp_path, "nb") == 6
+    with pytest.raises(InputError, match="parameter table of nb: there is no file missing"):
+        again(parameters={"table": "missing.csv"})
+
+
+def test_a_failing_notebook_is_marked_and_the_rest_goes_on(tmp_path):
+    fine, late = counting(tmp_path, "fine"), counting(tmp_path, "late")
+    bad = write(tmp_path, "bad", "# Bad\n", "kept = 41 + 1\nprint(kept)", "raise ValueError('no <such> fund\\nask')")
+    with pytest.raises(ReportError, match=r"bad\.ipynb failed in cell .*ValueError: no <such> fund\nask") as caught:
+        run_report([fine, bad, late], output=tmp_path / "out")
+    out = tmp_path / "out"
+    assert Path(caught.value.path) == out / "bad.ipynb"
+    assert Path(caught.value.index) == out / "index.html"
+    assert "42" in (out / "bad.ipynb").read_text()
+    for page in ("index.html", "bad.html"):
+        text = (out / page).read_text()
+        assert "no &lt;such&gt; fund" in text
+        assert "Traceback" in text or "ValueError" in text
+        assert 'href="bad.ipynb"' in text
+    assert "1 of 3 notebooks failed" in (out / "index.html").read_text()
+    assert (out / "late.html").is_file()
+    states = {n["name"]: n["status"] for n in json.loads((out / "run.json").read_text())["notebooks"]}
+    assert states == {"fine": "ok", "bad": "failed", "late": "ok"}
+    # mended, only the one that failed runs
+    bad = write(tmp_path, "bad", "42")
+    index = run_report([fine, bad, late], output=out)
+    assert "notebooks failed" not in index.read_text()
+    assert runs(tmp_path, "fine") == runs(tmp_path, "late") == 1
+
+
+def test_an_interrupted_run_leaves_no_report_and_is_gone_on_with(tmp_path):
+    fine = counting(tmp_path, "fine")
+    slow = write(tmp_path, "slow", "raise KeyboardInterrupt")
+
+    def stop(step):
+        if step.notebook == "slow":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_report([fine, slow], output=tmp_path / "out", progress=stop)
     assert not (tmp_path / "out").exists()
-    assert names(tmp_path) == {"fine.ipynb", "bad.ipynb", "out.failed"}
-    kept = Path(caught.value.path)
-    assert kept == tmp_path / "out.failed" / "bad.ipynb"
-    assert "42" in kept.read_text()
+    assert names(tmp_path) == {"fine.ipynb", "slow.ipynb", "fine", ".out.part"}
+    write(tmp_path, "slow", "1")
+    run_report([fine, slow], output=tmp_path / "out")
+    assert runs(tmp_path, "fine") == 1
+    assert names(tmp_path) == {"fine.ipynb", "slow.ipynb", "fine", "out"}
+    assert names(tmp_path / "out") == {
+        "index.html", "run.json", "fine.ipynb", "fine.html", "slow.ipynb", "slow.html",
+    }  # fmt: skip
 
 
-def test_an_earlier_report_survives_a_failing_run_and_the_next_good_run_tidies_up(tmp_path):
-    good = write(tmp_path, "nb", "1")
-    index = run_report([good], output=tmp_path / "out")
-    first = index.read_text()
-    write(tmp_path, "nb", "1 / 0")
-    with pytest.raises(ReportError, match="ZeroDivisionError"):
-        run_report([good], output=tmp_path / "out")
-    assert index.read_text() == first
-    write(tmp_path, "nb", "2")
-    run_report([good], output=tmp_path / "out")
-    assert names(tmp_path) == {"nb.ipynb", "out"}
+def test_two_runs_do_not_write_one_report(tmp_path):
+    book = write(tmp_path, "nb", "1")
+    with whole_folder(tmp_path / "out"), pytest.raises(ReportError, match="another run is writing"):
+        run_report([book], output=tmp_path / "out")
 
 
 def test_only_a_kernel_at_work_is_interrupted_on_shutdown(monkeypatch):
@@ -134,7 +198,7 @@ def test_a_killed_kernel_is_an_error(tmp_path):
     with pytest.raises(ReportError, match="killed or crashed") as caught:
         run_report([notebook], output=tmp_path / "out")
     assert Path(caught.value.path).is_file()
-    assert not (tmp_path / "out").exists()
+    assert "killed or crashed" in (tmp_path / "out" / "index.html").read_text()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -143,7 +207,7 @@ def test_a_killed_run_leaves_no_report_and_the_next_one_tidies_up(tmp_path, how)
     command = [sys.executable, "-m", "ptofa_gpu.cli", "report", "--only", str(slow), "-o", str(tmp_path / "out")]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out.part-*/started")):
+    while not list(tmp_path.glob(".out.part/started")):
         assert time.monotonic() < deadline
         assert job.poll() is None, job.communicate()
         time.sleep(0.1)
@@ -191,6 +255,7 @@ def test_unknown_notebooks(tmp_path):
 
 def test_outputs_from_a_network_are_refused(tmp_path):
     notebook = write(tmp_path, "nb", "from IPython.display import HTML\nHTML('<img src=https://example.org/x.png>')")
-    with pytest.raises(InputError, match=r"example\.org"):
+    with pytest.raises(ReportError, match=r"load https://example\.org/x\.png from a network"):
         run_report([notebook], output=tmp_path / "out")
-    assert names(tmp_path) == {"nb.ipynb"}
+    for page in ("index.html", "nb.html"):
+        assert remote_references((tmp_path / "out" / page).read_text()) == []

@@ -1,0 +1,166 @@
+"""What a finished notebook was made from, so that a later run knows whether it has to be run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import ptofa_gpu
+from ptofa_gpu._files import atomic_path
+from ptofa_gpu.reporting.folder import DONE_SUFFIX, RUN_FILE
+
+_SOURCES = (".py", ".cu", ".cuh", ".j2", ".css")
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Done:
+    """One notebook of a report that ran, well or not."""
+
+    name: str
+    title: str
+    parameters: dict[str, Any]
+    seconds: float
+    sha256: str
+    #: of everything the notebook was made from; a run with the same one need not be repeated
+    fingerprint: str
+    status: Literal["ok", "failed"] = "ok"
+    #: of a failed notebook: what went wrong, and the last lines of its traceback
+    error: str = ""
+    traceback: list[str] = field(default_factory=list)
+    #: taken over from an earlier run
+    kept: bool = False
+
+
+def fingerprint(source: Path, parameters: Mapping[str, Any], inputs: Iterable[Path], versions: Any) -> str:
+    """Hash what decides a notebook's result: its text, its parameters, the files it reads, the package, the versions.
+
+    Parameters
+    ----------
+    source : Path
+        The notebook.
+    parameters : mapping
+        Its parameters' values.
+    inputs : iterable of Path
+        Files that it reads; their contents count, not their names.
+    versions : JSON-like
+        Versions and device that results depend on.
+    """
+    digest = hashlib.sha256()
+    facts = [ptofa_gpu.__version__, _package(), dict(parameters), versions]
+    digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
+    for path in (source, *inputs):
+        digest.update(b"\0" + _content(path, path.stat().st_size, path.stat().st_mtime_ns).encode())
+    return digest.hexdigest()
+
+
+@cache
+def _content(path: Path, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as f:
+        while block := f.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@cache
+def _package() -> str:
+    """Hash the package's own code: between two releases the version stands still and the code does not."""
+    from ptofa_gpu._files import asset_dir
+
+    digest = hashlib.sha256()
+    for folder in (Path(ptofa_gpu.__file__).parent, asset_dir("kernels"), asset_dir("templates")):
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in _SOURCES):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def mark_done(folder: Path, done: Done) -> None:
+    """Write down in an unfinished folder that a notebook's files there are whole."""
+    with atomic_path(folder / f"{done.name}{DONE_SUFFIX}") as partial:
+        partial.write_text(json.dumps(asdict(done), ensure_ascii=False), encoding="utf-8")
+
+
+def take_over(partial: Path, target: Path, prints: Mapping[str, str]) -> dict[str, Done]:
+    """Keep in `partial` the notebooks that need no new run, from an interrupted run there or the report in `target`.
+
+    Parameters
+    ----------
+    partial : Path
+        The folder a report grows in; all else in it is removed.
+    target : Path
+        An earlier report, or nothing.
+    prints : mapping of str to str
+        Name to fingerprint of the notebooks wanted now.
+
+    Returns
+    -------
+    dict of str to Done
+        The notebooks whose files now lie in `partial`.
+    """
+    kept: dict[str, Done] = {}
+    for marker in partial.glob(f"*{DONE_SUFFIX}"):
+        done = _read(marker)
+        if done is not None and done.status == "ok" and prints.get(done.name) == done.fingerprint:
+            kept[done.name] = done
+    files = {f"{name}{ending}" for name in kept for ending in ("", ".ipynb", DONE_SUFFIX)}
+    for path in partial.iterdir():
+        if path.name not in files and path.name != ".lock":
+            _remove(path)
+    for entry in _earlier(target):
+        name = entry.name
+        if name in kept or entry.status != "ok" or prints.get(name) != entry.fingerprint:
+            continue
+        if not (target / f"{name}.ipynb").is_file():
+            continue
+        shutil.copy2(target / f"{name}.ipynb", partial)
+        if (target / name).is_dir():
+            shutil.copytree(target / name, partial / name, copy_function=_link)
+        mark_done(partial, entry)
+        kept[name] = entry
+    return {name: Done(**{**asdict(done), "kept": True}) for name, done in kept.items()}
+
+
+def _earlier(target: Path) -> list[Done]:
+    try:
+        entries = json.loads((target / RUN_FILE).read_text(encoding="utf-8"))["notebooks"]
+    except (OSError, ValueError, KeyError):
+        return []
+    known = set(Done.__dataclass_fields__)
+    found = []
+    for entry in entries:
+        try:
+            found.append(Done(**{k: v for k, v in entry.items() if k in known}))
+        except TypeError:  # a report of an earlier version
+            continue
+    return found
+
+
+def _read(marker: Path) -> Done | None:
+    try:
+        return Done(**json.loads(marker.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _link(source: str, target: str) -> str:
+    """The old report goes when the new one is whole, so its files can change hands without being copied."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
