@@ -162,6 +162,12 @@ def _measure(settings: Settings, output: Path | None) -> tuple[Path, list[Cell]]
     gpu = f" {machine.device_name('cuda')}" if where == "cuda" else ""
     name = f"allocation {machine.device_name('cpu')} {machine.cores()} cores{gpu}"
     path = output or results_path(RESULTS, name, COLUMNS)
+    if machine.load() > 0.5 * machine.cores():
+        typer.echo(
+            f"ptofa: note: other work wants this machine (load {machine.load():.1f}, {machine.cores()} cores): the "
+            "times will be longer than they are on a quiet one",
+            err=True,
+        )
     # a job's SIGTERM ends the run as Ctrl-C does: the measured process is killed, and the scratch folder removed
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
