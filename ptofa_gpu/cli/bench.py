@@ -224,7 +224,7 @@ def _draw(results: Path, rows: Sequence[dict[str, Any]], path: Path) -> list[Pat
     from ptofa_gpu._files import atomic_path
     from ptofa_gpu.bench.record import COLUMNS
     from ptofa_gpu.bench.results import read_rows
-    from ptofa_gpu.reporting.figures.benchmark import benchmark_chart
+    from ptofa_gpu.reporting.figures import benchmark_chart
 
     def kind(row: dict[str, Any]) -> tuple[int, int, str]:
         return int(row["funds"]), int(row["k"]), str(row["ties"])
