@@ -194,6 +194,8 @@ class ExposureData:
             device=device,
             seed=seed,
             schema=self.schema,
+            tolerance=_column(self.customers, "customers", "tolerance"),
+            risk=_column(self.funds, "funds", "risk"),
         )
 
     def problem(self, revenue: Any, k: int = 1) -> AllocationProblem:
@@ -306,6 +308,11 @@ class ExposureData:
             "<table><thead><tr><th>fund</th><th>risk</th><th>quota</th><th>exposures</th><th>conversions</th>"
             f"<th>amount{f' ({unit})' if unit else ''}</th></tr></thead><tbody>{body}</tbody></table>{more}</div>"
         )
+
+
+def _column(frame: Any, what: str, column: str) -> np.ndarray | None:
+    known = eager(frame, what)
+    return known[column].to_numpy() if column in known.columns else None
 
 
 def _values(frame: nw.DataFrame[Any], column: str) -> list[Any] | None:
