@@ -13,6 +13,8 @@ import typer
 from ptofa_gpu import __version__
 from ptofa_gpu.cli._main import main
 from ptofa_gpu.cli.allocate import allocate
+from ptofa_gpu.cli.bench import ManyValues, bench
+from ptofa_gpu.cli.bench_prediction import prediction
 from ptofa_gpu.cli.doctor import doctor
 from ptofa_gpu.cli.report import report
 
@@ -43,3 +45,5 @@ def _root(
 
 for command in (doctor, allocate, report):
     app.command()(command)
+bench.command("prediction", cls=ManyValues)(prediction)
+app.add_typer(bench, name="bench")

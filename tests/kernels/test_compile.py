@@ -47,13 +47,25 @@ def test_nothing_spills(kernel):
         assert use.shared_bytes <= 48 << 10
 
 
+ROWS_IN_REGISTERS = [
+    ("score", "score_pick", (8, 16)),
+    ("price", "price_one", (8, 16, 32)),
+    ("price", "price_many", (8, 16, 32)),
+    ("choices", "choices", (8, 16, 32)),
+    ("choices", "take", (8, 16, 32)),
+    ("swaps", "swap_margins", (8, 16, 32)),
+    ("swaps", "near", (8, 16, 32)),
+]
+
+
 @needs_nvrtc
-@pytest.mark.parametrize(("kernel", "funds"), [("score_pick_8", 8), ("score_pick_16", 16)])
-def test_a_short_row_stays_in_registers(kernel, funds):
-    """The sorting network has constant indices, so the row needs no local memory, and occupancy stays high."""
-    use = compiled("score", "sm_90").kernels[kernel]
-    assert use.stack_bytes == 0
-    assert use.registers <= 32 + 4 * funds
+@pytest.mark.parametrize(("source", "name", "sizes"), ROWS_IN_REGISTERS, ids=lambda x: x if isinstance(x, str) else "")
+def test_a_short_row_stays_in_registers(source, name, sizes):
+    """Every index into the row is a constant, so it needs no local memory, and occupancy stays high."""
+    for funds in sizes:
+        use = compiled(source, "sm_90").kernels[f"{name}_{funds}"]
+        assert use.stack_bytes == 0, f"{name}_{funds}"
+        assert use.registers <= 32 + 4 * funds, f"{name}_{funds}"
 
 
 @needs_nvrtc
