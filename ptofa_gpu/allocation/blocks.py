@@ -21,6 +21,8 @@ from ptofa_gpu.errors import InputError
 BLOCK_BYTES = 32 << 20
 #: Blocks are whole multiples of this many rows where they are that large: what the CPU's threads take at a time.
 ROUND_ROWS = 8192
+#: Rows of a block for passes that make temporaries of each row.
+SMALL_ROWS = 1 << 17
 
 
 class ArrayRows:
@@ -91,6 +93,11 @@ class RevenueBlocks:
         return 4 * self.shape[0] * self.shape[1]
 
     @property
+    def is_one_array(self) -> bool:
+        """Whether `whole` is there."""
+        return self.whole is not None
+
+    @property
     def resident(self) -> bool:
         """Blocks are views: nothing is read or copied."""
         return self.device == self.source and all(p.resident for p in self.parts)
@@ -135,6 +142,11 @@ class RevenueBlocks:
         finally:
             self._buffers = buffers
 
+    def iterate_small(self) -> Iterator[tuple[int, int, Any]]:
+        """As `iterate`, in blocks so small that some temporaries of each row do not matter."""
+        small = min(SMALL_ROWS, self.default_rows)
+        return self.iterate(min(small, self.block_rows or small))
+
     def every(self, stride: int) -> Any:
         """Every stride-th row from the first, as one contiguous array on `device`; E itself for stride 1 if it can."""
         if self.whole is not None:
@@ -160,6 +172,18 @@ class RevenueBlocks:
             if b > a:
                 part.gather(wanted[a:b] - start, out[a:b])
         return self._writeable_as_given(to_device(out, self.device))
+
+    def column(self, fund: int, ids: Any) -> Any:
+        """E of one fund for the customers `ids` (rising, on `device`): (n,) float32 on `device`."""
+        if self.whole is not None:
+            return self.whole[ids, fund]
+        xp = np if self.device == "cpu" else array_namespace(ids)
+        out = xp.empty(ids.size, np.float32)
+        if ids.size:
+            for lo, hi, block in self.iterate():
+                a, b = (int(i) for i in xp.searchsorted(ids, xp.asarray([lo, hi])))
+                out[a:b] = block[ids[a:b] - lo, fund]
+        return out
 
     def assemble(self) -> Any:
         """All of E as one array on `device`: itself, or a copy."""
@@ -257,6 +281,8 @@ def read_blocks(revenue: Any) -> RevenueBlocks:
     InputError
         For anything that is no real matrix; for blocks with different numbers of columns or on different devices.
     """
+    if isinstance(revenue, RevenueBlocks):
+        return revenue
     if not are_blocks(revenue):
         return RevenueBlocks([_part(revenue, "revenue")])
     if not revenue:

@@ -111,10 +111,9 @@ def residual_arcs(problem: AllocationProblem, funds: Any) -> np.ndarray:
     n = problem.n_funds
     arcs = np.full((n + 2, n + 2), np.inf)
     exposures = np.zeros(n, np.int64)
-    revenue = problem.host_revenue()
-    for lo, hi in problem.blocks():
+    for lo, hi, revenue in problem.host_blocks():
         block = plan[lo:hi]
-        _residual.cheapest_swaps(revenue[lo:hi], problem.eligible_rows(lo, hi), block, arcs)
+        _residual.cheapest_swaps(revenue, problem.eligible_rows(lo, hi), block, arcs)
         exposures += np.bincount(block[block >= 0], minlength=n)
     arcs[:n, n + 1] = np.where(exposures < problem.quota, 0.0, np.inf)
     arcs[n + 1, :n] = 0.0
@@ -168,7 +167,7 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     # adding 0.0 turns -0.0 into 0.0
     price = -_residual.potentials(relaxed, empty if filled < problem.slots else open_)[:n] + 0.0
     bound = dual_bound(problem, price, exposures=whole if path is not None else filled)
-    objective = _block_sum(problem, lambda lo, hi: _residual.block_revenue(problem.host_revenue()[lo:hi], plan[lo:hi]))
+    objective = _block_sum(problem, lambda lo, hi, revenue: _residual.block_revenue(revenue, plan[lo:hi]))
     if filled == whole:
         # in exact arithmetic no plan beats g: what is below the plan's own revenue is rounding
         bound = max(bound, objective)
@@ -217,11 +216,10 @@ def dual_bound(problem: AllocationProblem, price: Any, *, exposures: int | None 
     theta = float(prices.min())
     terms = [d * p for d, p in zip(problem.quota.tolist(), prices.tolist(), strict=True)]
     terms.append(-theta * (total - filled))
-    revenue = problem.host_revenue()
     full = filled == problem.slots
 
-    def shares(lo: int, hi: int) -> np.ndarray:
-        return _residual.best_reduced(revenue[lo:hi], problem.eligible_rows(lo, hi), prices, problem.k, full)
+    def shares(lo: int, hi: int, revenue: np.ndarray) -> np.ndarray:
+        return _residual.best_reduced(revenue, problem.eligible_rows(lo, hi), prices, problem.k, full)
 
     return math.fsum([*terms, _block_sum(problem, shares)])
 
@@ -256,15 +254,14 @@ def complementary_slackness(
         raise InputError(f"price must be {problem.n_funds} finite numbers, one a fund.")
     scale = max(problem.max_revenue, float(np.abs(prices).max()))
     tol = 1e-9 * scale if tolerance is None else float(tolerance)
-    revenue = problem.host_revenue()
     names = problem.names
     exposures = np.bincount(plan[plan >= 0], minlength=problem.n_funds)
     filled = int(exposures.sum())
     empty_allowed = filled < problem.slots
     found: dict[str, tuple[int, str]] = {}
-    for lo, hi in problem.blocks():
+    for lo, hi, revenue in problem.host_blocks():
         worst, best, spare, held, free = _residual.slackness(
-            revenue[lo:hi], problem.eligible_rows(lo, hi), plan[lo:hi], prices
+            revenue, problem.eligible_rows(lo, hi), plan[lo:hi], prices
         )
         checks = [("swap", best - worst, worst, best, held, free)]
         if empty_allowed:
@@ -321,6 +318,6 @@ def _plan_array(problem: AllocationProblem, funds: Any) -> np.ndarray:
     return plan.astype(np.int32, copy=False)
 
 
-def _block_sum(problem: AllocationProblem, values: Callable[[int, int], np.ndarray]) -> float:
+def _block_sum(problem: AllocationProblem, values: Callable[[int, int, np.ndarray], np.ndarray]) -> float:
     """Exact sum over customers of float64 values made block by block (rounded once a block, then once)."""
-    return math.fsum(math.fsum(values(lo, hi).tolist()) for lo, hi in problem.blocks())
+    return math.fsum(math.fsum(values(*block).tolist()) for block in problem.host_blocks())

@@ -126,11 +126,19 @@ def _own_limit() -> int | None:
 
 
 # -- what is needed --------------------------------------------------------------------------------------------------
-def require_memory(needed: int, what: str, advice: str, device: DeviceName = "cpu") -> None:
-    """`OutOfMemoryError` when `needed` bytes for `what` cannot be had."""
-    there = available_memory(device)
+def require_memory(needed: int, what: str, advice: str, max_memory: Any = None) -> None:
+    """`OutOfMemoryError` when `needed` bytes for `what` cannot be had on the host, or are not allowed."""
+    there, source = _limit("cpu", max_memory)
     if needed > there:
-        raise OutOfMemoryError(f"{what} needs {in_words(needed)}; {in_words(there)} {_of(device)}. {advice}")
+        raise OutOfMemoryError(f"{what} needs {in_words(needed)}; {in_words(there)} {source}. {advice}")
+
+
+def _limit(device: DeviceName, max_memory: Any) -> tuple[int, str]:
+    """Bytes that may be taken, and what says so."""
+    there = available_memory(device)
+    if max_memory is not None and (allowed := parse_bytes(max_memory)) <= there:
+        return allowed, "are allowed by max_memory"
+    return there, "of GPU memory are free" if device == "cuda" else "of memory can be had"
 
 
 def fit_blocks(
@@ -159,9 +167,7 @@ def fit_blocks(
         With the bytes needed, those there are, and the `block_rows` that would fit. Nothing has been allocated.
     """
     rows = check_rows(block_rows)
-    there, source = available_memory(device), _of(device)
-    if max_memory is not None and (allowed := parse_bytes(max_memory)) <= there:
-        there, source = allowed, "are allowed by max_memory"
+    there, source = _limit(device, max_memory)
     n_customers, n_funds = revenue.shape
     moved = device != revenue.source
     each = customer_bytes(k) + (8 * words + 1 if moved else 0)
@@ -186,7 +192,3 @@ def fit_blocks(
         f"an allocation of {n_customers:,} customers x {n_funds} funds needs {in_words(needed)}: {fixed:,} for the "
         f"customers and {needed - fixed:,} for a block of E; {in_words(there)} {source}. {fits}"
     )
-
-
-def _of(device: DeviceName) -> str:
-    return "of GPU memory are free" if device == "cuda" else "of memory can be had"

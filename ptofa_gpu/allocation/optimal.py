@@ -24,6 +24,7 @@ from ptofa_gpu.allocation.passes import ALL_SWAPS, Passes
 from ptofa_gpu.allocation.ties import deal, share_out
 
 if TYPE_CHECKING:
+    from ptofa_gpu.allocation.blocks import RevenueBlocks
     from ptofa_gpu.allocation.problem import AllocationProblem
     from ptofa_gpu.allocation.watch import Watch
 
@@ -51,27 +52,25 @@ class Optimum:
 
 
 def optimal(
-    problem: AllocationProblem, source: Any, watch: Watch, warm_start: np.ndarray | None = None, where: str = "cpu"
+    problem: AllocationProblem, source: RevenueBlocks, watch: Watch, warm_start: np.ndarray | None = None
 ) -> Optimum:
     """The plan of greatest expected revenue, and prices that prove it.
 
     Parameters
     ----------
     problem : AllocationProblem
-    source : Together or RevenueBlocks
-        The revenue, by blocks.
+    source : RevenueBlocks
+        The revenue, its blocks on the device that does the work.
     watch : Watch
         Stops the work when the time is up; what there is then is returned with ``complete=False``.
     warm_start : (F,) float64, optional
         Prices in currency to start from, such as an earlier plan's.
-    where : {"cpu", "cuda"}
-        The device that works.
     """
-    return _Solver(problem, source, watch, where).solve(warm_start)
+    return _Solver(problem, source, watch).solve(warm_start)
 
 
 class _Solver:
-    def __init__(self, problem: AllocationProblem, source: Any, watch: Watch, where: str):
+    def __init__(self, problem: AllocationProblem, source: RevenueBlocks, watch: Watch):
         self.problem, self.watch = problem, watch
         n_funds = problem.n_funds
         # The bonus outweighs the longest change of plan, F + 1 swaps of at most 2 max |E|; with it values stay below
@@ -80,7 +79,7 @@ class _Solver:
         self.shift = 49 - int(np.frexp(bonus)[1])
         self.scale = 2.0**self.shift
         self.bonus = float(np.rint(bonus * self.scale))
-        self.all = Passes.over(problem, self.scale, where, source)
+        self.all = Passes.over(problem, source, self.scale)
         low = problem.quota_low if problem.has_ranges else np.zeros(n_funds)
         self.quotas = Quotas(low.astype(np.float64), problem.quota.astype(np.float64), problem.case == "exact")
         # a fund short of its lower bound is worth a bonus of its own: its price may fall as far below 0
@@ -257,7 +256,7 @@ class _Solver:
             price = price - price.min()
         price = np.ldexp(price, -self.shift) if problem.max_revenue else np.zeros(problem.n_funds)
         bound = self._bound(price)
-        chosen[chosen < 0] = -1
+        self.all.put_in_order(chosen)
         return Optimum(chosen, price, bound, complete, self.all.count, self.moves)
 
     def _bound(self, price: np.ndarray) -> float:

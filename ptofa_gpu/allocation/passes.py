@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._lazy import require
+from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
 from ptofa_gpu.allocation.candidates import FAR, Cheapest, most_swaps
 from ptofa_gpu.allocation.dual import Choices, windows
+from ptofa_gpu.allocation.repair import order_slots
 from ptofa_gpu.allocation.ties import Groups
 from ptofa_gpu.device import array_namespace, to_device
 from ptofa_gpu.ops.choices import choices, take
@@ -46,71 +49,57 @@ class Passes:
 
     Parameters
     ----------
-    blocks : list of (lo, hi) or a callable that yields (lo, hi, revenue)
+    source : RevenueBlocks
+        Their revenue, in blocks on the device that does the work.
     tolerance, risk, mask, slots
-        Of all the customers, on the host.
+        As in `price_pass`, of all these customers, on the host.
     k : int
     scale : float
         Units per currency.
-    where : {"cpu", "cuda"}
-        Where the work is done.
     """
 
-    def __init__(
-        self, source: Any, tolerance: Any, risk: Any, mask: Any, slots: Any, k: int, scale: float, where: str
-    ):
-        self.source, self.k, self.scale, self.where = source, k, scale, where
+    def __init__(self, source: RevenueBlocks, tolerance: Any, risk: Any, mask: Any, slots: Any, k: int, scale: float):
+        self.source, self.k, self.scale, self.where = source, k, scale, source.device
         self.rows, self.funds = source.shape
         self.count = 0
         self._host = (tolerance, risk, mask, slots)
-        self._device: dict[tuple[int, int], Any] = {}
+        self._moved: dict[int, tuple[Any, ...]] = {}
 
     @classmethod
-    def over(cls, problem: AllocationProblem, scale: float, where: str, source: Any) -> Passes:
+    def over(cls, problem: AllocationProblem, source: RevenueBlocks, scale: float) -> Passes:
         """Passes over all customers of a problem."""
-        return cls(
-            source, problem.tolerance, problem.risk, problem.mask, problem.slots_of, problem.k, scale, where
-        )
+        return cls(source, problem.tolerance, problem.risk, problem.mask, problem.slots_of, problem.k, scale)
 
     # -- the customers -------------------------------------------------------------------------------------------
     def _blocks(self) -> Iterator[tuple[int, int, tuple[Any, ...], Any]]:
         """(lo, hi, (revenue, tolerance, risk, mask), slots), all where the work is done."""
-        tolerance, risk, mask, slots = self._host
         for lo, hi, revenue in self.source.iterate():
-            if self.where == "cpu":
-                m = None if mask is None else mask[lo:hi]
-                yield lo, hi, (revenue, tolerance[lo:hi], risk, m), None if slots is None else slots[lo:hi]
-                continue
-            small = self._device.get((lo, hi))
-            if small is None:
-                small = tuple(
-                    None if x is None else to_device(x if x is risk else x[lo:hi], "cuda")
-                    for x in (tolerance, risk, mask, slots)
-                )
-                self._device[lo, hi] = small
-            yield lo, hi, (to_device(revenue, "cuda"), *small[:3]), small[3]
+            tolerance, risk, mask, slots = self._limits(lo, hi)
+            yield lo, hi, (revenue, tolerance, risk, mask), slots
+
+    def _limits(self, lo: int, hi: int) -> tuple[Any, ...]:
+        """Tolerance, risk, mask and slots of a block, where the work is done; copied once where E is there as a whole."""
+        if lo in self._moved:
+            return self._moved[lo]
+        tolerance, risk, mask, slots = self._host
+        own = (x if x is None or x is risk else x[lo:hi] for x in (tolerance, risk, mask, slots))
+        there = tuple(None if x is None else to_device(x, self.where) for x in own)
+        if self.source.is_one_array:
+            self._moved[lo] = there
+        return there
 
     def every(self, stride: int) -> Passes:
         """Passes over the customers 0, stride, 2 stride, ...; copied together, on the host."""
         if stride == 1 and self.where == "cpu" and self.source.is_one_array:
             return self
         tolerance, risk, mask, slots = self._host
-        return Passes(
-            Together(to_device(self.source.every(stride), "cpu")),
-            _laid_out(tolerance, stride),
-            risk,
-            None if mask is None else _laid_out(mask, stride),
-            None if slots is None else _laid_out(slots, stride),
-            self.k,
-            self.scale,
-            "cpu",
-        )
+        some = RevenueBlocks([ArrayRows(to_device(self.source.every(stride), "cpu"))])
+        own = (None if x is None else _every(x, stride) for x in (mask, slots))
+        return Passes(some, _every(tolerance, stride), risk, *own, self.k, self.scale)
 
     def empty_plan(self) -> Any:
-        """(U, K) int16 to write a plan into: beside E when that is one array on a GPU, else on the host."""
+        """(U, K) int16 to write a plan into: beside E when that is one array, else on the host."""
         if self.where == "cuda" and self.source.is_one_array:
-            from ptofa_gpu._lazy import require
-
             return require("cupy", "device='cuda'").empty((self.rows, self.k), np.int16)
         return np.empty((self.rows, self.k), np.int16)
 
@@ -245,6 +234,14 @@ class Passes:
         """Write what some customers have now."""
         scatter(chosen, rows, values)
 
+    def put_in_order(self, chosen: Any) -> None:
+        """Order every customer's funds by falling revenue; -1 for whatever slot has none."""
+        if self.k > 1:
+            for lo, hi, block in self.source.iterate_small():
+                part = order_slots(self._of(chosen, lo, hi, block), block)
+                chosen[lo:hi] = part if self._beside(chosen) else to_device(part, "cpu")
+        chosen[chosen < 0] = -1
+
     def _beside(self, chosen: Any) -> bool:
         return isinstance(chosen, np.ndarray) == (self.where == "cpu")
 
@@ -254,31 +251,9 @@ class Passes:
         return part if data is None or self._beside(chosen) else to_device(part, self.where)
 
 
-class Together:
-    """One array, as a source of blocks."""
-
-    is_one_array = True
-
-    def __init__(self, revenue: Any):
-        self.revenue, self.shape = revenue, revenue.shape
-
-    def iterate(self) -> Iterator[tuple[int, int, Any]]:
-        """The one block."""
-        yield 0, self.shape[0], self.revenue
-
-    def every(self, stride: int) -> Any:
-        """Every stride-th row."""
-        return _laid_out(self.revenue, stride)
-
-    def rows(self, rows: np.ndarray) -> Any:
-        """Some rows."""
-        return gather(self.revenue, rows if isinstance(self.revenue, np.ndarray) else to_device(rows, "cuda"))
-
-
-def _laid_out(array: Any, stride: int) -> Any:
+def _every(array: np.ndarray, stride: int) -> np.ndarray:
     """Every stride-th row, laid out and writeable as the whole is: for anything else Numba would compile anew."""
-    xp = array_namespace(array)
-    out = xp.ascontiguousarray(array[::stride])
-    if isinstance(out, np.ndarray) and out.base is None:
+    out = np.ascontiguousarray(array[::stride])
+    if out is not array:
         out.setflags(write=array.flags.writeable)
     return out

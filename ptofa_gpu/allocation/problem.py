@@ -145,7 +145,8 @@ class AllocationProblem:
         revenue : data frame or array (U, F)
             Either an array whose rows follow `customers` and whose columns follow `funds`; or a wide frame with the
             column ``customer`` and one column a fund, named by its id; or a long frame with the columns ``customer``,
-            ``fund`` and ``revenue``. Any library narwhals knows: pandas, Polars, PyArrow, cuDF, Modin.
+            ``fund`` and ``revenue``. Any library narwhals knows: pandas, Polars, PyArrow, cuDF, Modin. For an array
+            also a list of row blocks, a memory map or the path of a .npy file, as in :class:`AllocationProblem`.
         customers : data frame
             ``customer`` (unique) and, where there are risk limits, ``tolerance``; optionally ``k``, each customer's
             slots.

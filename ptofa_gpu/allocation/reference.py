@@ -175,13 +175,12 @@ def eligible_pairs(problem: AllocationProblem, most: int | None = None) -> Pairs
             f"{count:,} eligible pairs are too many for a reference solver (at most {most:,}). "
             "Use method='optimal' or 'heuristic'."
         )
-    revenue = problem.host_revenue()
     customer, fund = np.empty(count, np.int32), np.empty(count, np.int32)
     value = np.empty(count, np.float32)
     at = 0
-    for lo, hi in problem.blocks():
+    for lo, hi, revenue in problem.host_blocks():
         u, f = np.nonzero(problem.eligible_rows(lo, hi))
         customer[at : at + u.size], fund[at : at + u.size] = u + lo, f
-        value[at : at + u.size] = revenue[lo:hi][u, f]
+        value[at : at + u.size] = revenue[u, f]
         at += u.size
     return Pairs(customer, fund, value)

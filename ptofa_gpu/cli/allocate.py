@@ -87,6 +87,10 @@ def allocate(
     ] = None,
     solver: Annotated[str | None, typer.Option(help="reference: ortools, or a solver that cvxpy knows.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds after which to stop.")] = None,
+    block_rows: Annotated[int | None, typer.Option(help="Customers looked at together; the plan is the same.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="Memory it may take beyond the tables, such as 2GiB; a .npy is read in blocks.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -110,6 +114,8 @@ def allocate(
         "repair": repair,
         "solver": solver,
         "time_limit": time_limit,
+        "block_rows": block_rows,
+        "max_memory": max_memory,
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     problem = AllocationProblem.from_frames(

@@ -20,8 +20,11 @@ def problem():
         ({"method": "best"}, "choose one of optimal, heuristic"),
         ({"method": "heuristic", "device": "tpu"}, "'tpu'"),
         ({"method": "heuristic", "tail": "long"}, "tail='long'"),
-        ({"method": "heuristic", "solver": "highs"}, "no option solver; its options: on_infeasible, repair"),
-        ({"method": "topk", "repair": True}, "its options: none"),
+        (
+            {"method": "heuristic", "solver": "highs"},
+            "no option solver; its options: block_rows, max_memory, on_infeasible, repair",
+        ),
+        ({"method": "topk", "repair": True}, "its options: block_rows, max_memory"),
         ({"method": "heuristic", "on_infeasible": "ignore"}, "'raise' or 'relax'"),
         ({"method": "heuristic", "time_limit": -1}, "time_limit is -1"),
     ],
