@@ -1,6 +1,7 @@
-"""Leftist heaps in arrays: for every pair of funds the swaps between them, cheapest first (Crane 1972; Knuth, TAOCP 3, 5.2.3).
+"""Leftist heaps in arrays: for every pair of funds the swaps between them, the cheapest on top.
 
-Entries are ordered by (key, row), which is total: what comes off the top never depends on how a heap was put together.
+See Crane (1972) and Knuth, *The Art of Computer Programming* 3, section 5.2.3. Entries are ordered by (key, row), which
+is total: what comes off the top never depends on how a heap was put together.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from ptofa_gpu.allocation.memory import require_memory
 from ptofa_gpu.allocation.plan import AllocationPlan, decide_status
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.allocation.watch import Watch
-from ptofa_gpu.device import resolve_device, say_once, to_device
-from ptofa_gpu.errors import InfeasibleError, InputError, NotAvailableError
+from ptofa_gpu.device import resolve_device, to_device
+from ptofa_gpu.errors import InfeasibleError, InputError
 from ptofa_gpu.ops.score import TAILS
 
 METHODS = ("optimal", "heuristic", "manual", "topk", "reference")

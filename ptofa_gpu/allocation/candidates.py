@@ -1,4 +1,4 @@
-"""Who can take part in an exchange: the cheapest swaps between every pair of funds, and the customers who offer them."""
+"""Who can take part in an exchange: the cheapest swaps between every pair of funds, and who offers them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _keep(key, row, a, b, loss, u):
 
 @nb.njit(parallel=True, cache=True)
 def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, first, key, row, threads):
-    """Add one block of customers to the lists. Every thread has some of the funds to move to, and sees all customers."""
+    """Add one block of customers to the lists. Every thread has some of the funds to move to, and sees everyone."""
     size, most = key.shape[0], key.shape[2]
     funds = size - 1
     for t in nb.prange(threads):
@@ -49,9 +49,10 @@ def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, firs
                             continue
                     else:
                         loss = held - (units(revenue[u, b], scale) + offset[b])
-                    if loss <= theta and np.int64(loss) < key[a, b, most - 1]:
-                        if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
-                            _keep(key, row, a, b, np.int64(loss), first + u)
+                    if loss > theta or np.int64(loss) >= key[a, b, most - 1]:
+                        continue
+                    if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
+                        _keep(key, row, a, b, np.int64(loss), first + u)
 
 
 class Cheapest:

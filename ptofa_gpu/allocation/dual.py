@@ -45,8 +45,8 @@ class Prices:
 class Quotas:
     """How many exposures each fund wants: at least `low`, at most `high`; a subsample's are its share of them.
 
-    At a price above 0 the fund wants all of `high`, below 0 (it has to be subsidised) no more than `low`. With `floating`
-    the quotas fill the slots: a constant added to all prices changes nothing, and every fund wants `high` at any price.
+    At a price above 0 the fund wants all of `high`, below 0 (it has to be subsidised) no more than `low`. With
+    `floating` the quotas fill the slots: a constant added to all prices changes nothing, and every fund wants `high`.
     """
 
     low: np.ndarray  # (F,)

@@ -40,8 +40,8 @@ class Exchange:
 class Supply:
     """What leaving an exposure of each fund unused costs, in units.
 
-    The first ``free`` exposures left unused cost the fund's price; the rest, down to none at all, its price and `low_bonus`
-    (they are the fund's lower bound).
+    The first ``free`` exposures left unused cost the fund's price; the rest, down to none at all, its price and
+    `low_bonus` (they are the fund's lower bound).
     """
 
     price: np.ndarray  # (F,) int64
@@ -145,9 +145,7 @@ def _exchange(
     while (imbalance != 0).any():
         if paths >= max_paths:
             return STOPPED, paths, moves
-        found = _search(
-            cost, price, unused, free, low_bonus, imbalance, potential, distance, parent, visited, order
-        )
+        found = _search(cost, price, unused, free, low_bonus, imbalance, potential, distance, parent, visited, order)
         if found == 0 or imbalance[order[found - 1]] >= 0:
             reach = FAR  # some fund cannot be reached at all: the prices of those that can are still right
             for i in range(found):
@@ -176,9 +174,7 @@ def _exchange(
             for s in range(n - 1):
                 if not free_path:
                     break
-                free_path = _is_real(
-                    cost, head, key, price, unused, free, low_bonus, path[s + 1], path[s], funds
-                )
+                free_path = _is_real(cost, head, key, price, unused, free, low_bonus, path[s + 1], path[s], funds)
             if not free_path:
                 continue
             source = path[n - 1]

@@ -177,8 +177,10 @@ class _Solver:
         """Decide for all who are indifferent at these prices at once; whether little is left to put right."""
         offset = self.bonus - price
         groups = self.all.tied(offset, chosen)
-        if groups is None or not groups.known or sum(map(len, groups.rows)) * 4 < self._wrong(
-            self.all.held(chosen), price
+        if (
+            groups is None
+            or not groups.known
+            or sum(map(len, groups.rows)) * 4 < self._wrong(self.all.held(chosen), price)
         ):
             return False
         has, picks, customers = groups.table()

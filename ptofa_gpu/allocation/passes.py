@@ -215,7 +215,9 @@ class Passes:
             part = self._of(chosen, lo, hi, data)
             rows = near_rows(*data, offset, self.scale, part, theta)
             mask = None if data[3] is None else gather(data[3], rows)
-            parts.append((to_device(rows, "cpu") + lo, gather(data[0], rows), gather(data[1], rows), mask, gather(part, rows)))
+            parts.append(
+                (to_device(rows, "cpu") + lo, gather(data[0], rows), gather(data[1], rows), mask, gather(part, rows))
+            )
         rows, revenue, tolerance, mask, held = (
             None if x[0] is None else np.concatenate(x) if len(x) > 1 else x[0] for x in zip(*parts, strict=True)
         )
