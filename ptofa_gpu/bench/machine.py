@@ -23,6 +23,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def load() -> float:
+    """Processes that wanted a core in the last minute, on average."""
+    return os.getloadavg()[0]
+
+
 def device_name(device: str) -> str:
     """The GPU's name for ``"cuda"``, else the CPU's model."""
     if device == "cuda":

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 Solve = Callable[["AllocationProblem", str, float | None], "AllocationPlan"]
 
 
+#: What 32-bit numbers of pairs can count; whether a cell fits into memory is asked before it is run.
+_MOST_PAIRS = 2**30
+
+
 @dataclass(frozen=True)
 class Method:
     """One way to allocate, as the benchmark needs to know it.
@@ -76,7 +80,7 @@ def _peer(funds_of: Callable[[AllocationProblem, Pairs, float | None], tuple[np.
         from ptofa_gpu.allocation.plan import AllocationPlan, decide_status
         from ptofa_gpu.allocation.reference import eligible_pairs
 
-        funds, limited = funds_of(problem, eligible_pairs(problem), time_limit)
+        funds, limited = funds_of(problem, eligible_pairs(problem, _MOST_PAIRS), time_limit)
         plan = AllocationPlan(problem, funds.astype(np.int16), "reference", "feasible")
         plan.status = "time_limit" if limited else decide_status(problem, plan.exposures)
         return plan

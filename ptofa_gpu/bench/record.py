@@ -19,7 +19,7 @@ from ptofa_gpu.bench.process import Observed
 #: One row a cell. Times are of one solve, from E and the quotas in memory to the plan.
 COLUMNS = (
     "date",  # UTC, when the cell ended
-    "device", "cores", "threads",
+    "device", "cores", "threads", "load",  # load: the machine's load average when the run began
     "commit", "ptofa", "python", "numpy", "numba", "ortools", "cvxpy", "highs", "pot", "scip", "cbc", "cupy",
     "customers", "funds", "k", "ties", "seed", "method",
     "status",  # optimal, feasible, infeasible; time_limit: stopped by itself; killed: at the limit; memory; failed
@@ -40,6 +40,7 @@ def provenance(methods: Iterable[str]) -> dict[str, Any]:
     """The columns that are the same for all rows of a run."""
     known = {
         "cores": machine.cores(),
+        "load": f"{machine.load():.2f}",
         "commit": machine.commit(),
         "ptofa": ptofa_gpu.__version__,
         "python": platform.python_version(),

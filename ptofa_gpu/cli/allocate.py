@@ -97,6 +97,12 @@ def allocate(
     """Make a plan from files: who sees which fund. It is verified before it is written.
 
     topk, and manual or heuristic --no-repair where they get stuck, may miss quotas: a warning says so.
+
+    Examples:
+
+    ptofa allocate revenue.parquet customers.parquet funds.csv -o plan.parquet
+
+    ptofa allocate revenue.npy customers.parquet funds.csv -k 2 --on-infeasible relax --json
     """
     from ptofa_gpu.allocation.api import allocate as solve
     from ptofa_gpu.allocation.problem import AllocationProblem

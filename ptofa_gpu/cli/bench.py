@@ -162,6 +162,12 @@ def _measure(settings: Settings, output: Path | None) -> tuple[Path, list[Cell]]
     gpu = f" {machine.device_name('cuda')}" if where == "cuda" else ""
     name = f"allocation {machine.device_name('cpu')} {machine.cores()} cores{gpu}"
     path = output or results_path(RESULTS, name, COLUMNS)
+    if machine.load() > 0.5 * machine.cores():
+        typer.echo(
+            f"ptofa: note: other work wants this machine (load {machine.load():.1f}, {machine.cores()} cores): the "
+            "times will be longer than they are on a quiet one",
+            err=True,
+        )
     # a job's SIGTERM ends the run as Ctrl-C does: the measured process is killed, and the scratch folder removed
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -218,7 +224,7 @@ def _draw(results: Path, rows: Sequence[dict[str, Any]], path: Path) -> list[Pat
     from ptofa_gpu._files import atomic_path
     from ptofa_gpu.bench.record import COLUMNS
     from ptofa_gpu.bench.results import read_rows
-    from ptofa_gpu.reporting.figures.benchmark import benchmark_chart
+    from ptofa_gpu.reporting.figures import benchmark_chart
 
     def kind(row: dict[str, Any]) -> tuple[int, int, str]:
         return int(row["funds"]), int(row["k"]), str(row["ties"])

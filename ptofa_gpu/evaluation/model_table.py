@@ -44,8 +44,19 @@ METRICS = {
     "policy_value": MetricInfo("policy value ({})", 1),
     "effective_share": MetricInfo("effective sample", 1),
 }
+#: How a page is cut into tables; the last one is about training.
+_PARTS: dict[str, tuple[str, ...]] = {
+    "Who converts": ("auc", "auc_within", "log_loss", "ece_deciles"),
+    "How much, as the paper measures it": ("mse", "mae", "calibration", "total_ratio"),
+    "Order of expected revenue": ("gini", "spearman", "lift"),
+    "What a plan is made from: pairs that were not logged, too": (
+        *("auc_pairs", "pairs_ratio", "decision_value", "policy_value", "effective_share"),
+    ),
+    "Training": (),
+}
 #: Facts about a run rather than marks for it: never best, never tied.
 _UNRANKED = {"effective_share"}
+_FEW_SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -217,26 +228,41 @@ class ModelTable:
         return f"{c.mean:,.{digits}f} ± {c.spread:,.{digits}f}"
 
     def _repr_html_(self) -> str:
-        # methods are few and metrics many: one row a metric reads on a page
-        head = "".join(f'<th scope="col">{html.escape(m)}</th>' for m in self.methods)
-        body = []
-        for metric in self.metrics:
-            cells = []
-            for method in self.methods:
-                c, text = self.cell(method, metric), html.escape(self.text(method, metric))
-                mark = f"<b>{text}</b>" if c.best else f"{text} <span title='tied with the best'>≈</span>"
-                cells.append(f"<td style='white-space:nowrap'>{mark if c.best or c.tied else text}</td>")
-            body.append(f'<tr><th scope="row">{html.escape(self.words(metric))}</th>{"".join(cells)}</tr>')
-        for words, values in (("setting", map(self._setting, self.methods)), ("seconds an epoch", self._times())):
-            body.append(
-                f'<tr><th scope="row">{words}</th>{"".join(f"<td>{html.escape(str(v))}</td>" for v in values)}</tr>'
-            )
+        tables = "".join(self._part(title, names) for title, names in _PARTS.items())
         notes = "".join(f"<li>{html.escape(n)}</li>" for n in self.notes)
-        return (
-            f'<div class="table-wrap"><table class="ptofa"><caption>{html.escape(self.caption())}</caption>'
-            f'<thead><tr><th scope="col">metric</th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-            + (f"<details><summary>What the runs warned of</summary><ul>{notes}</ul></details>" if notes else "")
+        return f'<p class="note">{html.escape(self.caption())}</p>{tables}' + (
+            f"<details><summary>What the runs warned of</summary><ul>{notes}</ul></details>" if notes else ""
         )
+
+    def _part(self, title: str, names: Sequence[str]) -> str:
+        """A table of some metrics: as many as a page is wide."""
+        columns = {
+            html.escape(self.words(m)): [self._marked(x, m) for x in self.methods] for m in names if m in self.metrics
+        }
+        if not names:
+            columns = {
+                "setting": [html.escape(self._setting(m)) for m in self.methods],
+                "seconds an epoch": self._times(),
+            }
+        if not columns:
+            return ""
+        head = "".join(f'<th scope="col">{words}</th>' for words in ("method", *columns))
+        rows = "".join(
+            f'<tr><th scope="row" style="text-align:left">{html.escape(method)}</th>'
+            + "".join(f'<td style="white-space:nowrap">{cells[i]}</td>' for cells in columns.values())
+            + "</tr>"
+            for i, method in enumerate(self.methods)
+        )
+        return (
+            f'<div class="table-wrap"><table class="ptofa"><caption>{html.escape(title)}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+
+    def _marked(self, method: str, metric: str) -> str:
+        c, text = self.cell(method, metric), html.escape(self.text(method, metric))
+        if c.best:
+            return f"<b>{text}</b>"
+        return f"{text} <span title='tied with the best'>≈</span>" if c.tied else text
 
     def caption(self) -> str:
         """What the table shows and how to read it, in a few sentences."""
@@ -246,6 +272,8 @@ class ModelTable:
                 f"Mean ± standard deviation over {n} seeds; bold is best, ≈ is tied with it: the paired difference "
                 "lies within its own spread."
             )
+            if n < _FEW_SEEDS:
+                read += f" {n} seeds tell little: a difference that is no tie may still be luck."
         else:
             read = "One seed: no spread is known, so nothing is called best."
         zero = [r.metrics["mae_zero"] for m in self.methods for r in self.final(m) if "mae_zero" in r.metrics]
@@ -254,7 +282,8 @@ class ModelTable:
             if zero
             else ""
         )
-        return f"{self.name}. {read} Test rows, after calibration on validation rows.{mae}"
+        where = "Test rows, after calibration on validation rows; ratios are judged by their mean distance from 1."
+        return f"{self.name}. {read} {where}{mae}"
 
     def _setting(self, method: str) -> str:
         return ", ".join(f"{k} {v:.3g}" for k, v in self.chosen[method].items()) or "default"

@@ -85,16 +85,23 @@ class PaperOrder:
         found = {(p.metric, p.better, p.worse): p.found for p in self.pairs}
         ours = "ptofa(debias=none)"
         if any(f != "holds" and {a, b} == {ours, "ziln"} for (_, a, b), f in found.items()):
+            one, other = (table.cell(m, "auc").values for m in (ours, "ziln"))
+            apart = max((abs(one[s] - other[s]) for s in set(one) & set(other)), default=float("nan"))
             out.append(
-                "PTOFA against ZILN: kept within the bounds that training needs, the paper's counterfactual term "
-                "P LN(eps; mu, sigma) is less than 1e-20 of P for most rows, so both learn nearly the same. Unbounded "
-                "it is a density that depends on the currency's unit, and the model learns that everybody converts."
+                f"PTOFA against ZILN: with any seed their AUC differ by at most {apart:.2g}. Kept within the bounds "
+                "that training needs, the paper's counterfactual term P LN(eps; mu, sigma) is below 1e-20 of P "
+                "wherever sigma is below 1, so both learn nearly the same. Unbounded it is a density that depends on "
+                "the currency's unit, and the model learns that everybody converts."
             )
         if any(f != "holds" and "shared_bottom" in (a, b) for (_, a, b), f in found.items()):
-            out.append(
-                "Shared-Bottom: all labels here are divided by their median, which the regression on raw amounts of "
-                "the literature lacks; it is a stronger baseline for it, and with a log1p label stronger still."
+            text = (
+                "Shared-Bottom: labels here are divided by their median, which the regression on raw amounts of the "
+                "literature lacks."
             )
+            log = "shared_bottom(label=log1p)"
+            if log in table.methods and (verdict := table.compare(log, "shared_bottom", "auc")):
+                text += f" With a log1p label its AUC is {table.text(log, 'auc')} ({verdict})."
+            out.append(text)
         if any(m == "mae" and f != "holds" for (m, _, _), f in found.items()):
             zeros = [r.metrics["mae_zero"] for m in table.methods for r in table.final(m) if "mae_zero" in r.metrics]
             if zeros:
@@ -108,8 +115,15 @@ class PaperOrder:
         if rates and min(rates.values()) < 0.01:
             low = [m for m, lr in rates.items() if lr < 0.01]
             out.append(
-                f"Learning rates: {len(low)} of {len(rates)} did best below 0.01, where the paper's grid "
-                "starts; within that grid methods also differ by how well they stand a rate that is too high."
+                f"Learning rates: {len(low)} of {len(rates)} did best on validation rows below 0.01, "
+                "where the paper's grid starts; within that grid methods also differ by how well they stand a rate "
+                "that is too high."
+            )
+        ties = self.count("tie")
+        if ties:
+            out.append(
+                f"Ties: {ties} of {len(self.pairs)} orders lie within the spread over {len(table.seeds)} seeds; the "
+                "paper gives no spread, so it cannot be said which of its own differences are larger than that."
             )
         data = table.final(table.methods[0])[0].data
         out.append(f"The data are other data ({data}): the paper's are private, and the unit of its errors is unknown.")

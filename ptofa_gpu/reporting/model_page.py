@@ -33,10 +33,9 @@ def write_model_page(tables: Mapping[str, ModelTable], path: str | os.PathLike[s
     path
         The file; it is whole or not there.
     """
-    body = f"<h1>{_TITLE}</h1>" + "".join(_section(name, table) for name, table in tables.items())
+    body = "".join(_section(name, table) for name, table in tables.items())
     markup = require("markupsafe", "the report").Markup
-    template = environment().get_template("page.html.j2")
-    text = template.render(title=_TITLE, name="models", failure=None, body=markup(body))
+    text = environment().get_template("models.html.j2").render(title=_TITLE, body=markup(body))
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
     return Path(path)

@@ -40,6 +40,7 @@ def test_a_run_measures_writes_and_compares(tmp_path: Path) -> None:
         assert row["threads"] == "1"
         assert row["device"]
         assert row["numba"]
+        assert float(row["load"]) >= 0
     optimal, topk, flow = rows
     assert optimal["status"] == flow["status"] == "optimal"
     assert float(flow["objective"]) == pytest.approx(best.objective, rel=1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptofa_gpu.reporting.figures.allocation import exposure_chart, method_chart, price_chart
+from ptofa_gpu.reporting.figures.benchmark import benchmark_chart
 from ptofa_gpu.reporting.figures.campaign import ab_chart
 from ptofa_gpu.reporting.figures.data import (
     amount_chart,
@@ -18,6 +19,7 @@ from ptofa_gpu.reporting.figures.scaling import scale_objective_chart, scale_tim
 __all__ = [
     "ab_chart",
     "amount_chart",
+    "benchmark_chart",
     "calibration_chart",
     "concentration_chart",
     "customer_amount_chart",
