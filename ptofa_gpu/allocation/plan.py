@@ -209,6 +209,28 @@ class AllocationPlan:
         lines.append(f"  {self.seconds:.3f} s on {self.device}")
         return "\n".join(lines)
 
+    def explore(self, funds: Any = None) -> Any:
+        """Sliders for quotas and K that solve again from this plan's prices, in a notebook.
+
+        Parameters
+        ----------
+        funds : sequence of int, optional
+            Which funds get a slider; by default all, or where there are many, those of the largest prices.
+
+        Returns
+        -------
+        ptofa_gpu.reporting.explore.Explorer
+            ``.plan`` is the plan of the sliders as they stand.
+
+        Raises
+        ------
+        MissingPackageError
+            Without ipywidgets.
+        """
+        from ptofa_gpu.reporting.explore import Explorer
+
+        return Explorer(self, funds)
+
     def __repr__(self) -> str:
         return (
             f"AllocationPlan({self.method}, {self.status}, objective={self.objective:,.2f}, "

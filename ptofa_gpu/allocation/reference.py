@@ -167,12 +167,12 @@ def _proved(problem: AllocationProblem, funds: np.ndarray, delivered: int, *, li
     return Solution(funds, proof.price, proof.bound, status)
 
 
-def eligible_pairs(problem: AllocationProblem) -> Pairs:
-    """All eligible pairs of `problem`; an `InputError` above :data:`MAX_PAIRS`."""
-    count = int(problem.eligible_counts().sum())
-    if count > MAX_PAIRS:
+def eligible_pairs(problem: AllocationProblem, most: int | None = None) -> Pairs:
+    """All eligible pairs of `problem`; an `InputError` above `most`, by default :data:`MAX_PAIRS`."""
+    count, most = int(problem.eligible_counts().sum()), MAX_PAIRS if most is None else most
+    if count > most:
         raise InputError(
-            f"{count:,} eligible pairs are too many for a reference solver (at most {MAX_PAIRS:,}). "
+            f"{count:,} eligible pairs are too many for a reference solver (at most {most:,}). "
             "Use method='optimal' or 'heuristic'."
         )
     revenue = problem.host_revenue()

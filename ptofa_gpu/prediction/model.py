@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +28,7 @@ from ptofa_gpu.prediction.networks import SeededDropout
 from ptofa_gpu.prediction.propensity import Exposure, describe_funds, weigh_exposures
 from ptofa_gpu.prediction.schema import Schema
 from ptofa_gpu.prediction.steps import BlockSteps
+from ptofa_gpu.prediction.storage import read_model, save_model
 
 DEBIAS = ("ipw", "dr")
 # What "auto" means; the other methods are baselines, trained as the literature trains them.
@@ -180,9 +183,39 @@ class RevenueModel(pl.LightningModule):
         SchemaError
             Naming every column that is missing, new, moved or encoded in another way.
         """
-        problems = self.schema.differences(other)
-        if problems:
-            raise SchemaError("The data's schema is not the one this model was trained with.", problems)
+        refuse_other_schema(self.schema, other)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model with its schema, label scale and calibration to one file; :meth:`load` reads it."""
+        return save_model(self, path)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], schema: Schema | None = None, device: str | torch.device = "cpu"
+    ) -> RevenueModel:
+        """Read a model that :meth:`save` or `fit` wrote. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path
+            The file.
+        schema
+            That of the data it will be used with, where they should be checked against each other here.
+        device
+            Where its weights go.
+
+        Raises
+        ------
+        InputError
+            If there is no such file, or it is no model.
+        SchemaError
+            If `schema` is not the model's, naming every column that differs.
+        """
+        content = read_model(path, schema, device)
+        model = cls(**content["settings"])
+        model.load_state_dict(content["weights"])
+        model.exposure = content["exposure"]
+        return model.to(device).eval()
 
     @torch.no_grad()
     def predict_rows(self, module: ExposureModule, split: str) -> RowPredictions:
@@ -429,6 +462,13 @@ class RevenueModel(pl.LightningModule):
             for k, v in self.describe().items()
         )
         return f"<table><caption style='text-align:left'><b>RevenueModel</b></caption>{rows}</table>"
+
+
+def refuse_other_schema(mine: Schema, other: Schema) -> None:
+    """Raise SchemaError naming every column in which `other` differs from the model's schema."""
+    problems = mine.differences(other)
+    if problems:
+        raise SchemaError("The data's schema is not the one this model was trained with.", problems)
 
 
 def _check_settings(dropout: Any, lr: Any, embedding: Any, hidden: Any, debias: Any, clip: Any) -> None:

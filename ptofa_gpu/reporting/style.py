@@ -40,6 +40,7 @@ METHOD_COLOURS = {
     "manual": ORANGE,
     "topk": VERMILLION,
     "random": GREY,
+    "integer": PURPLE,
 }
 METHOD_LABELS = {
     "optimal": "optimum (by prices)",
@@ -48,6 +49,7 @@ METHOD_LABELS = {
     "manual": "manual",
     "topk": "top-K (quotas ignored)",
     "random": "random",
+    "integer": "integer programming",
 }
 DATA_LABELS = {
     "lct-a": "the synthetic world LCT-A",
