@@ -251,6 +251,15 @@ def test_our_warnings_are_notes(capsys) -> None:
     assert capsys.readouterr().err == "ptofa: note: the GPU lies idle\n"
 
 
+def test_a_npy_file_is_met_in_blocks_within_the_memory_allowed(files: Path, capsys) -> None:
+    tables = ["allocate", "E.npy", "customers.parquet", "funds.csv", "--device", "cpu", "--method", "heuristic"]
+    assert run(*tables, "--output", "whole.csv") == 0
+    assert run(*tables, "--output", "blocks.csv", "--block-rows", "1", "--max-memory", "1 kB") == 0
+    assert Path("whole.csv").read_text() == Path("blocks.csv").read_text()
+    assert run(*tables, "--block-rows", "4", "--max-memory", "210") == 1
+    assert "210 bytes are allowed by --max-memory. Pass --block-rows 2 or fewer." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["doctor", "train", "predict", "allocate", "report"])
 def test_every_command_has_help_with_examples_and_the_same_options(command: str, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")

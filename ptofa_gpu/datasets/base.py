@@ -236,7 +236,8 @@ class ExposureData:
 
     def summary(self) -> dict[str, Any]:
         """The data in numbers: rows, customers, funds, conversions and their share, amount, rows a split; and, for each
-        feature with such rows, how many have no value or one that the schema does not know."""
+        feature with such rows, how many have no value or one that the schema does not know. ``never_shown`` names funds
+        without an exposure, ``constant`` features that are the same for all customers."""
         a = self.arrays
         return {
             "name": self.name,
@@ -250,6 +251,8 @@ class ExposureData:
             "conversions_without_amount": a.zero_amount_conversions,
             "split": {s: int((a.split == i).sum()) for i, s in enumerate(SPLITS)},
             "without_value": self._without_value(),
+            "never_shown": self._never_shown(),
+            "constant": self._constant(),
             "truth_known": self.truth is not None,
             "propensity_known": a.propensity is not None,
         }
@@ -257,6 +260,24 @@ class ExposureData:
     def _without_value(self) -> dict[str, int]:
         sides = {"customers": self.encoded_customers, "funds": self.encoded_funds}
         return {f"{side}.{name}": n for side, encoded in sides.items() for name, n in encoded.unseen.items()}
+
+    def _never_shown(self) -> list[str]:
+        """Names of funds without a log row: a model can only guess them from funds of the same features."""
+        funds = eager(self.funds, "funds")
+        names = _values(funds, "name") or _values(funds, "fund") or []
+        shown = np.bincount(self.arrays.fund, minlength=len(funds))
+        return [str(names[f]) for f in np.flatnonzero(shown == 0)]
+
+    def _constant(self) -> list[str]:
+        """Customer features that tell no customer from another."""
+        encoded, places = self.encoded_customers, {"categorical": 0, "numeric": 0}
+        found = []
+        for feature in self.schema.customer_features:
+            column = getattr(encoded, feature.kind)[:, places[feature.kind]]
+            places[feature.kind] += 1
+            if len(column) > 1 and (column == column[0]).all():
+                found.append(feature.name)
+        return found
 
     def __repr__(self) -> str:
         if "arrays" not in self.__dict__:  # a repr does not start a check of millions of rows
@@ -270,6 +291,7 @@ class ExposureData:
             f"{s['amount']:,.0f} {self.currency or 'in all'}"
             + (f", {lost:,} conversion{'s' * (lost > 1)} without an amount" if lost else "")
             + "".join(f", {n:,} without a known {what}" for what, n in s["without_value"].items())
+            + (f", never shown: {', '.join(s['never_shown'][:_FUNDS_SHOWN])}" if s["never_shown"] else "")
             + ")"
         )
 
@@ -290,6 +312,9 @@ class ExposureData:
             facts["without a known value"] = ", ".join(
                 f"{html.escape(what)} {n:,}" for what, n in s["without_value"].items()
             )
+        for key, words in (("never_shown", "funds never shown"), ("constant", "features without differences")):
+            if s[key]:
+                facts[words] = html.escape(", ".join(s[key][:_FUNDS_SHOWN]))
         if s["truth_known"]:
             facts["truth"] = "known for all pairs (synthetic)"
         if s["propensity_known"]:

@@ -12,6 +12,7 @@ from ptofa_gpu.errors import InputError
 THREADS = 256
 WARP = 32
 SHARED_MEMORY = 48 << 10  # what every device gives a block without asking
+ROW_MEMORY = SHARED_MEMORY - 256  # of it for rows and tallies: the kernels' own variables lie beside them
 IN_REGISTERS = 32  # funds: with no more a thread keeps a customer's row in registers
 MOST_FUNDS = 1024  # a warp's lanes keep one bit a fund
 MOST_SLOTS = 31  # a warp's lanes keep one fund each, and the best of the others

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ptofa_gpu.ops._launch import IN_REGISTERS, SHARED_MEMORY, THREADS, WARP, Launcher, in_registers
+from ptofa_gpu.ops._launch import IN_REGISTERS, ROW_MEMORY, THREADS, WARP, Launcher, in_registers
 
 
 class PriceOps(Launcher):
@@ -48,9 +48,9 @@ class PriceOps(Launcher):
             name, shared, grid = f"price_{'one' if k == 1 else 'many'}_{n}", tally, self._grid(rows, block)
         else:
             row = 8 * funds  # bytes a warp
-            fits = tally + 4 * row <= SHARED_MEMORY
+            fits = tally + 4 * row <= ROW_MEMORY
             used = tally if fits else 4 * size
-            warps = min(THREADS // WARP, (SHARED_MEMORY - used) // row)
+            warps = min(THREADS // WARP, (ROW_MEMORY - used) // row)
             name, shared = ("price_wide" if fits else "price_wider"), used + warps * row
             grid, block = self._grid(rows, warps), WARP * warps
         self._check_counters(rows * k, grid)
@@ -126,5 +126,5 @@ class PriceOps(Launcher):
             n, block = in_registers(funds)
             self._launch(module, f"{name}_{n}", self._grid(rows, block), block, args)
             return
-        warps = min(THREADS // WARP, SHARED_MEMORY // (8 * funds))
+        warps = min(THREADS // WARP, ROW_MEMORY // (8 * funds))
         self._launch(module, f"{name}_wide", self._grid(rows, warps), WARP * warps, args, shared=warps * 8 * funds)

@@ -55,6 +55,8 @@ def count_arcs(tolerance: Any, risk: Any, mask: Any, chosen: Any) -> np.ndarray:
 def _arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, rows_out, gain_out):
     n = 0
     for u in range(chosen.shape[0]):
+        if n == rows_out.size:
+            break
         if not holds(chosen, u, a):
             continue
         if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
@@ -82,7 +84,7 @@ def arc_candidates(
         As in `count_arcs`; revenue (U, F) float32.
     a, b : int
     count : int
-        How many there are, from `count_arcs`.
+        How many there are, from `count_arcs`; if fewer, so many of the first.
 
     Returns
     -------

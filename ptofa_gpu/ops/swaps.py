@@ -132,7 +132,8 @@ def gather(array: Any, rows: Any) -> np.ndarray:
     if is_cuda_array(array):
         from ptofa_gpu._lazy import require
 
-        return require("cupy", "data on a GPU").take(array, rows, axis=0).get()
+        cupy = require("cupy", "data on a GPU")
+        return cupy.take(array, cupy.asarray(rows), axis=0).get()
     return array[rows]
 
 

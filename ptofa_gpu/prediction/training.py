@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -237,12 +239,19 @@ def fit(
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
             )
-            trainer.fit(
-                model,
-                datamodule=module,
-                ckpt_path=None if resume is None else str(resume),
-                weights_only=True if resume else None,
-            )
+            on_ctrl_c = signal.getsignal(signal.SIGINT)
+            try:
+                trainer.fit(
+                    model,
+                    datamodule=module,
+                    ckpt_path=None if resume is None else str(resume),
+                    weights_only=True if resume else None,
+                )
+            except SystemExit:  # what Lightning makes of Ctrl-C
+                if not trainer.interrupted:
+                    raise
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGINT, on_ctrl_c)  # it leaves Ctrl-C ignored: in a notebook, for good
     finally:
         model._verdict_at_end = True
     if trainer.interrupted:

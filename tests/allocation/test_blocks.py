@@ -192,3 +192,54 @@ def test_a_problem_from_a_file_knows_as_much_as_one_from_the_array(tmp_path, ste
     for (a, b), (lo, hi, block) in zip(other.blocks(), other.host_blocks(), strict=True):
         assert (a, b) == (lo, hi)
         assert np.array_equal(block, E[lo:hi])
+
+
+def test_blocks_cross_to_a_gpu_and_back_one_at_a_time(tmp_path, monkeypatch):
+    """CuPy played by NumPy: what moves, and that a copy of everything is made only where it fits."""
+    import sys
+    from types import SimpleNamespace
+
+    from ptofa_gpu.allocation import blocks as module
+    from ptofa_gpu.allocation import memory
+
+    class OnGpu(np.ndarray):
+        __cuda_array_interface__ = None
+
+        def set(self, host):
+            assert type(host) is np.ndarray
+            self[...] = host.view(OnGpu)
+
+        def get(self, out=None):
+            if out is None:
+                return np.array(self)
+            out[...] = np.asarray(self)
+            return out
+
+    def empty(shape, dtype):
+        made.append(shape)
+        return np.empty(shape, dtype).view(OnGpu)
+
+    made: list[tuple[int, int]] = []
+    cupy = SimpleNamespace(empty=empty, float32=np.float32, asarray=lambda x: np.asarray(x).view(OnGpu))
+    cupy.ascontiguousarray = lambda x, dtype=None: np.ascontiguousarray(x, dtype).view(OnGpu)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(module, "require_gpu", lambda what: None)
+    monkeypatch.setattr("ptofa_gpu.device.require_gpu", lambda *what: None)
+    for source in (E, [E[:300], E[300:]], stored(tmp_path, E)):
+        monkeypatch.setattr(memory, "available_memory", lambda device: 1 << 40)
+        problem = ptofa.AllocationProblem(source, [1] * 7)
+        made.clear()
+        for lo, hi, block in problem.revenue_blocks(400, device="cuda").iterate():
+            assert isinstance(block, OnGpu)
+            np.testing.assert_array_equal(np.asarray(block), E[lo:hi])
+        assert made == [(400, 7)]
+        needed = 49 * 1013 + 28 * 1013 + 28 * problem.revenue_blocks().default_rows
+        monkeypatch.setattr(memory, "available_memory", lambda device, size=needed: size)
+        assert isinstance(problem.revenue_blocks(device="cuda").whole, OnGpu)
+        monkeypatch.setattr(memory, "available_memory", lambda device: 49 * 1013 + 28 * 100)
+        assert [hi - lo for lo, hi, _ in problem.revenue_blocks(device="cuda").iterate()][:2] == [100, 100]
+    there = read_blocks([E[:300].view(OnGpu), E[300:].view(OnGpu)])
+    assert there.device == "cuda"
+    for lo, hi, block in there.on("cpu").iterate(200):
+        assert type(block) is np.ndarray
+        np.testing.assert_array_equal(block, E[lo:hi])

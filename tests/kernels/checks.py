@@ -71,6 +71,9 @@ def check_arc_candidates(ops, put, get, case: PriceCase, first: int = 0, stride:
         twin = arcs.arc_candidates(*case.data, case.chosen, a, b, count)
         _same(got, twin, reference.arc_candidates(case.data, case.chosen, a, b))
         assert got[0].size == count
+        fewer = count // 2
+        got = ops.arc_candidates(*map(put, case.data), put(case.chosen), a, b, fewer)
+        _same(got, arcs.arc_candidates(*case.data, case.chosen, a, b, fewer), [x[:fewer] for x in twin])
 
 
 CHECKS = {
