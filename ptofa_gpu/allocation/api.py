@@ -44,9 +44,10 @@ def allocate(
     ----------
     problem : AllocationProblem
     method : {"optimal", "heuristic", "manual", "topk", "reference"}
-        ``optimal`` finds the plan of greatest expected revenue and the prices that prove it; ``heuristic`` is Algorithm 1 of PTOFA (arXiv 2503.03165); ``manual`` and ``topk`` are baselines that
-        do not promise to meet the quotas (topk ignores them); ``reference`` solves the linear programme with open
-        solvers, for small instances and as a judge.
+        ``optimal`` finds the plan of greatest expected revenue and the prices that prove it; ``heuristic`` is
+        Algorithm 1 of PTOFA (arXiv 2503.03165); ``manual`` and ``topk`` are baselines that do not promise to meet the
+        quotas (topk ignores them); ``reference`` solves the linear programme with open solvers, for small instances
+        and as a judge.
     device : {"auto", "cpu", "cuda"}
         ``auto`` works where the revenue lives; see `ptofa_gpu.device.resolve_device`.
     seed : int

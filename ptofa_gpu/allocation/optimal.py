@@ -219,7 +219,9 @@ class _Solver:
         )  # fmt: skip
         passes.put(chosen, found.rows, found.chosen)
         self.moves += done.moves
-        return done.status, done.paths, price - (done.potential[:-1] - done.potential[-1])
+        price = price - (done.potential[:-1] - done.potential[-1])
+        # a fund that nobody has may be as cheap as it likes to be: no less than nothing
+        return done.status, done.paths, price if quotas.floating else np.maximum(price, self.floor)
 
     moves = 0
 

@@ -1,7 +1,7 @@
 """Everything the optimum does to customers: map over blocks of rows, then add.
 
-A block is all rows of an array, on the host or on a GPU, or a part that fits in memory. What comes back is small (counts,
-sums, a few candidate rows), and all that is added is whole numbers: the blocks never show in a result.
+A block is all rows of an array, on the host or on a GPU, or a part that fits in memory. What comes back is small
+(counts, sums, a few candidate rows), and all that is added is whole numbers: the blocks never show in a result.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from ptofa_gpu.ops.swaps import collect_swaps, gather, near_rows, scatter, swap_
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
 
-#: All swaps are collected from customers who could make so many of them, and so many for each exposure in the wrong place;
-#: from more, only the cheapest of every pair of funds.
+#: All swaps are collected from customers who could make so many of them, and so many for each exposure in the wrong
+#: place; from more, only the cheapest of every pair of funds.
 ALL_SWAPS, SWAPS_EACH, MOST_SWAPS = 1 << 18, 1 << 10, 1 << 24
 #: Customers in the sample that says how far a window must reach.
 MARGINS = 50_000
@@ -71,14 +71,14 @@ class Passes:
         return cls(source, problem.tolerance, problem.risk, problem.mask, problem.slots_of, problem.k, scale)
 
     # -- the customers -------------------------------------------------------------------------------------------
-    def _blocks(self) -> Iterator[tuple[int, int, tuple[Any, ...], Any]]:
+    def _blocks(self) -> Iterator[tuple[int, int, tuple[Any, Any, Any, Any], Any]]:
         """(lo, hi, (revenue, tolerance, risk, mask), slots), all where the work is done."""
         for lo, hi, revenue in self.source.iterate():
             tolerance, risk, mask, slots = self._limits(lo, hi)
             yield lo, hi, (revenue, tolerance, risk, mask), slots
 
     def _limits(self, lo: int, hi: int) -> tuple[Any, ...]:
-        """Tolerance, risk, mask and slots of a block, where the work is done; copied once where E is there as a whole."""
+        """Tolerance, risk, mask and slots of a block, where the work is done; copied once if E is there as a whole."""
         if lo in self._moved:
             return self._moved[lo]
         tolerance, risk, mask, slots = self._host
@@ -94,8 +94,8 @@ class Passes:
             return self
         tolerance, risk, mask, slots = self._host
         some = RevenueBlocks([ArrayRows(to_device(self.source.every(stride), "cpu"))])
-        own = (None if x is None else _every(x, stride) for x in (mask, slots))
-        return Passes(some, _every(tolerance, stride), risk, *own, self.k, self.scale)
+        mask, slots = (None if x is None else _every(x, stride) for x in (mask, slots))
+        return Passes(some, _every(tolerance, stride), risk, mask, slots, self.k, self.scale)
 
     def empty_plan(self) -> Any:
         """(U, K) int16 to write a plan into: beside E when that is one array, else on the host."""
@@ -163,9 +163,10 @@ class Passes:
         parts, at = [], 0
         for lo, hi, data, _ in self._blocks():
             first = -lo % stride
-            some = tuple(None if x is None else x if x is data[2] else x[first:] for x in data)
             if first < hi - lo:
-                part = swap_margins(*some, offset, self.scale, self._of(chosen, lo + first, hi, data), stride)
+                mask = None if data[3] is None else data[3][first:]
+                some = (data[0][first:], data[1][first:], data[2], mask)
+                part = swap_margins(*some, offset, self.scale, self._of(chosen, lo + first, hi), stride)
                 parts.append(to_device(part, "cpu"))
             at = hi
         margins = np.concatenate(parts)
@@ -187,8 +188,10 @@ class Passes:
                 return Candidates(rows, data, held, swaps, bound)
         cheapest = Cheapest(self.funds, most_swaps(self.funds), min(theta, float(FAR)))
         for lo, hi, data, _ in self._blocks():
-            host = tuple(None if x is None else to_device(x, "cpu") for x in data)
-            cheapest.add(*host, offset, self.scale, to_device(self._of(chosen, lo, hi, None), "cpu"), lo)
+            own = [to_device(x, "cpu") for x in data[:3]]
+            mask = None if data[3] is None else to_device(data[3], "cpu")
+            part = to_device(chosen[lo:hi], "cpu")
+            cheapest.add(own[0], own[1], own[2], mask, offset, self.scale, part, lo)
         (arc, cost, row), bound = cheapest.swaps()
         rows, row = np.unique(row, return_inverse=True)
         data, held = self._rows(rows, chosen)
@@ -199,29 +202,31 @@ class Passes:
         self.count += 1
         groups = Groups(self.funds)
         for lo, hi, data, _ in self._blocks():
-            part = self._of(chosen, lo, hi, data)
+            part = self._of(chosen, lo, hi)
             rows = near_rows(*data, offset, self.scale, part, 0.0)
-            host = [gather(x, rows) for x in (data[0], data[1])]
+            revenue, tolerance = gather(data[0], rows), gather(data[1], rows)
             mask = None if data[3] is None else gather(data[3], rows)
             held, risk = gather(part, rows), self._host[1]
-            if not groups.add(to_device(rows, "cpu") + lo, *host, risk, mask, offset, self.scale, held):
+            if not groups.add(to_device(rows, "cpu") + lo, revenue, tolerance, risk, mask, offset, self.scale, held):
                 return None
         return groups
 
     # -- a few customers, on the host ----------------------------------------------------------------------------
-    def _gather(self, offset: np.ndarray, chosen: Any, theta: float) -> tuple[np.ndarray, Any, np.ndarray]:
-        parts = []
+    def _gather(
+        self, offset: np.ndarray, chosen: Any, theta: float
+    ) -> tuple[np.ndarray, tuple[Any, Any, Any, Any], Any]:
+        parts: list[tuple[Any, ...]] = []
         for lo, hi, data, _ in self._blocks():
-            part = self._of(chosen, lo, hi, data)
+            part = self._of(chosen, lo, hi)
             rows = near_rows(*data, offset, self.scale, part, theta)
             mask = None if data[3] is None else gather(data[3], rows)
-            parts.append(
-                (to_device(rows, "cpu") + lo, gather(data[0], rows), gather(data[1], rows), mask, gather(part, rows))
-            )
-        rows, revenue, tolerance, mask, held = (
+            own = (to_device(rows, "cpu") + lo, gather(data[0], rows), gather(data[1], rows), mask, gather(part, rows))
+            parts.append(own)
+        together: list[Any] = [
             None if x[0] is None else np.concatenate(x) if len(x) > 1 else x[0] for x in zip(*parts, strict=True)
-        )
-        return rows, (revenue, tolerance, self._host[1], mask), held
+        ]
+        found, revenue, tolerance, mask, held = together
+        return found, (revenue, tolerance, self._host[1], mask), held
 
     def _rows(self, rows: np.ndarray, chosen: Any) -> tuple[Any, np.ndarray]:
         tolerance, risk, mask, _ = self._host
@@ -240,17 +245,16 @@ class Passes:
         """Order every customer's funds by falling revenue; -1 for whatever slot has none."""
         if self.k > 1:
             for lo, hi, block in self.source.iterate_small():
-                part = order_slots(self._of(chosen, lo, hi, block), block)
+                part = order_slots(self._of(chosen, lo, hi), block)
                 chosen[lo:hi] = part if self._beside(chosen) else to_device(part, "cpu")
         chosen[chosen < 0] = -1
 
     def _beside(self, chosen: Any) -> bool:
         return isinstance(chosen, np.ndarray) == (self.where == "cpu")
 
-    def _of(self, chosen: Any, lo: int, hi: int, data: Any) -> Any:
+    def _of(self, chosen: Any, lo: int, hi: int) -> Any:
         """A block's part of the plan, where the block is."""
-        part = chosen[lo:hi]
-        return part if data is None or self._beside(chosen) else to_device(part, self.where)
+        return chosen[lo:hi] if self._beside(chosen) else to_device(chosen[lo:hi], self.where)
 
 
 def _every(array: np.ndarray, stride: int) -> np.ndarray:
