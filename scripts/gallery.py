@@ -1,4 +1,4 @@
-"""Make the pictures of the README: `make gallery`. They are figures of a report, and its front as a browser shows it."""
+"""Make the pictures of the README (`make gallery`): figures of a report, and its front as a browser shows it."""
 
 from __future__ import annotations
 
