@@ -297,6 +297,8 @@ class ExposureData:
 
     def _repr_html_(self) -> str:
         s, table = self.summary(), self.fund_table()
+        # names of ours are words in small letters, for files; a heading is for readers
+        title = self.name.replace("-", " ").upper() if self.name in ("lct-a", "lct-b") else self.name
         unit = html.escape(self.currency)
         facts = {
             "exposures": f"{s['rows']:,}",
@@ -329,7 +331,7 @@ class ExposureData:
         more = f"<p>... and {len(table) - _FUNDS_SHOWN} more funds</p>" if len(table) > _FUNDS_SHOWN else ""
         note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
         return (
-            f"<div class='ptofa-data'><p><b>Exposure data {html.escape(self.name)}</b></p>{note}<table>{head}</table>"
+            f"<div class='ptofa-data'><p><b>Exposure data {html.escape(title)}</b></p>{note}<table>{head}</table>"
             "<table><thead><tr><th>fund</th><th>risk</th><th>quota</th><th>exposures</th><th>conversions</th>"
             f"<th>amount{f' ({unit})' if unit else ''}</th></tr></thead><tbody>{body}</tbody></table>{more}</div>"
         )

@@ -117,7 +117,8 @@ class ABTest:
 
         rows = []
         for a in self.arms:
-            row: dict[str, Any] = {"campaign": self.name, **vars(a)}
+            facts = vars(a)
+            row: dict[str, Any] = {"campaign": self.name, "arm": a.name, **{k: facts[k] for k in facts if k != "name"}}
             for found in (x for x in self.lifts if x.arm == a.name):
                 row |= {f"{found.metric}_lift{s}": getattr(found, k) for s, k in _COLUMNS.items()}
             rows.append(row)

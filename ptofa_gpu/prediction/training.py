@@ -69,13 +69,18 @@ class FitResult:
         return next(row for row in self.history if row["epoch"] == self.best_epoch)
 
     def _repr_html_(self) -> str:
-        shown = ("epoch", "train_loss", "val_loss", "val_auc", "val_conversion_ratio", "val_total_ratio", "seconds")
-        head = "".join(f"<th>{escape(name)}</th>" for name in shown)
+        """Epochs count from 1 here, as a reader does; in `history` they count from 0, as Lightning does."""
+        shown = ("train_loss", "val_loss", "val_auc", "val_conversion_ratio", "val_total_ratio", "seconds")
+        head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in ("epoch", *shown))
         body = ""
         for row in self.history:
             style = " style='font-weight:bold'" if row["epoch"] == self.best_epoch else ""
-            body += f"<tr{style}>" + "".join(f"<td>{row.get(name, math.nan):.4g}</td>" for name in shown) + "</tr>"
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            cells = "".join(f"<td>{row.get(name, math.nan):.4g}</td>" for name in shown)
+            body += f"<tr{style}><th scope='row'>{row['epoch'] + 1:.0f}</th>{cells}</tr>"
+        return (
+            f"<table><caption>Epoch {self.best_epoch + 1} of {len(self.history)} is kept.</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
 
 
 class History(Callback):

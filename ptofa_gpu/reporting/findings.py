@@ -16,9 +16,13 @@ from ptofa_gpu.reporting.style import DATA_LABELS, METHOD_LABELS, short_number
 if TYPE_CHECKING:
     from ptofa_gpu.datasets.base import ExposureData
     from ptofa_gpu.evaluation.ab_test import ABTest
+    from ptofa_gpu.evaluation.calibration import Calibration
     from ptofa_gpu.evaluation.campaign import CampaignValue
+    from ptofa_gpu.evaluation.lift import LiftCurve
     from ptofa_gpu.evaluation.losses import QuotaLosses
+    from ptofa_gpu.evaluation.model_table import ModelTable
     from ptofa_gpu.evaluation.scaling import ScaleTable
+    from ptofa_gpu.reporting.speed import SpeedTable
 
 
 def data_summary(data: ExposureData) -> Summary:
@@ -140,4 +144,52 @@ def policy_summary(values: Mapping[str, CampaignValue], name: str = "the campaig
             "plans cannot be told apart."
         ],
         chart="estimators",
+    )
+
+
+def prediction_summary(table: ModelTable, calibration: Calibration, lift: LiftCurve) -> Summary:
+    """Sum up a table of models, and how right and how sharp one model's predictions are."""
+    metric = next((m for m in ("decision_value", "gini", "auc", "mse") if m in table.metrics), table.metrics[0])
+    best = [m for m in table.methods if table.cell(m, metric).best]
+    tied = [m for m in table.methods if table.cell(m, metric).tied]
+    if best:
+        decision = f"Best by {table.words(metric)}: {best[0]}"
+        decision += f"; {', '.join(tied)} cannot be told from it." if tied else "."
+    else:
+        decision = f"No method can be told from the others by {table.words(metric)} with {len(table.seeds)} seeds."
+    return Summary(
+        title="Prediction: the models side by side",
+        decision=decision,
+        figures=[
+            Figure("Methods", str(len(table.methods)), f"{len(table.seeds)} seeds each"),
+            Figure("Top tenth", percent(lift.at(0.1) * 0.1), "of the money on test rows, by PTOFA's predictions"),
+            Figure("Predicted / earned", f"{calibration.ratio:.2f}", "in total on test rows; 1 is right"),
+        ],
+        caveats=[
+            f"The data are {DATA_LABELS.get(table.name, table.name)}: compare the order of methods, not the figures."
+        ],
+        chart="models",
+    )
+
+
+def speed_summary(table: SpeedTable) -> Summary:
+    """Sum up a run of the benchmark."""
+    rows = [r for r in table.largest if r["seconds"] not in (None, "")]
+    if not rows:
+        return Summary("Speed: this machine", "No method was measured.")
+    size = int(rows[0]["customers"])
+    told = [
+        Figure(
+            METHOD_LABELS.get(str(r["method"]), str(r["method"])),
+            f"{short_number(float(r['seconds']))} s",
+            f"{short_number(float(r['reads_of_E']))} reads of E" if r["reads_of_E"] not in (None, "") else "",
+        )
+        for r in rows
+    ]
+    return Summary(
+        title="Speed: this machine",
+        decision=f"{size:,} customers x {rows[0]['funds']} funds on {rows[0]['device']}, {rows[0]['cores']} cores.",
+        figures=told,
+        caveats=["Times are medians of a few solves while the machine may have done other things too."],
+        chart="benchmark",
     )

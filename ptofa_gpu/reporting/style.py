@@ -123,7 +123,7 @@ def adapt(svg: str) -> str:
     dark screens only, so that paper stays white.
     """
     rules = "".join(
-        f'[style*="{part}: {light.lower()}"]{{{part}:{dark.lower()}!important}}'
+        f'[style*="{part}: {light.lower()}"],[{part}="{light.lower()}"]{{{part}:{dark.lower()}!important}}'
         for light, dark in DARK.items()
         for part in ("fill", "stroke")
     )

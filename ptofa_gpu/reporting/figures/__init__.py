@@ -11,6 +11,7 @@ from ptofa_gpu.reporting.figures.data import (
     customer_amount_chart,
     exposure_bias_chart,
 )
+from ptofa_gpu.reporting.figures.models import model_chart
 from ptofa_gpu.reporting.figures.policy import estimator_chart, policy_chart
 from ptofa_gpu.reporting.figures.prediction import calibration_chart, lift_chart, training_chart
 from ptofa_gpu.reporting.figures.quota import loss_chart
@@ -29,6 +30,7 @@ __all__ = [
     "lift_chart",
     "loss_chart",
     "method_chart",
+    "model_chart",
     "policy_chart",
     "price_chart",
     "scale_objective_chart",
