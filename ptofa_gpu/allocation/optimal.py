@@ -115,6 +115,7 @@ class _Solver:
             everyone.take(self.bonus - price, chosen)
             if self._wrong(everyone.held(chosen), price) > self._enough(everyone):
                 self._untie(price, chosen)
+        self.watch.advance(everyone.rows // 2)  # the rest is a plan already, all but a few exposures
         return self._settle(price, chosen)
 
     # -- prices --------------------------------------------------------------------------------------------------
@@ -250,6 +251,7 @@ class _Solver:
     def _settle(self, price: np.ndarray, chosen: Any) -> Optimum:
         """From prices that are nearly right to the plan that is exactly right."""
         price, complete = self._put_right(self.all, price, chosen, self.quotas)
+        self.watch.advance(self.all.rows - self.all.rows // 2)
         return self._optimum(chosen, price, complete)
 
     def _optimum(self, chosen: Any, price: np.ndarray, complete: bool) -> Optimum:

@@ -116,7 +116,9 @@ print(status("VmHWM") - before)
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's record of peak memory")
-@pytest.mark.parametrize(("method", "k"), [("heuristic", 1), ("heuristic", 3), ("manual", 1), ("topk", 1)])
+@pytest.mark.parametrize(
+    ("method", "k"), [("optimal", 1), ("heuristic", 1), ("heuristic", 3), ("manual", 1), ("topk", 1)]
+)
 def test_memory_is_48_bytes_a_customer_and_a_block(tmp_path, method, k):
     customers = 2_000_000
     rng = np.random.default_rng(1)
@@ -207,7 +209,7 @@ def test_memory_is_the_least_of_machine_group_and_process(monkeypatch):
 
 
 # -- interruption ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("method", "options"), METHODS[1:3])
+@pytest.mark.parametrize(("method", "options"), [METHODS[1], METHODS[2], ("optimal", {"on_infeasible": "relax"})])
 def test_an_interrupt_leaves_everything_as_it_was(tmp_path, method, options):
     customers = 200_000
     rng = np.random.default_rng(2)
