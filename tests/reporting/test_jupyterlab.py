@@ -76,6 +76,13 @@ def lab(tmp_path_factory):
                 server.wait()
 
 
+# a headless tab has no focus, so the notebook is made the current one
+KERNEL_READY = """(() => {
+  const book = [...window.jupyterapp.shell.widgets('main')].find(w => w.sessionContext);
+  if (!book) return false;
+  window.jupyterapp.shell.activateById(book.id);
+  return book.sessionContext.isReady && book.sessionContext.session?.kernel?.status === 'idle';
+})()"""
 ANSWER = "[...document.querySelectorAll('.jupyter-widgets.widget-html')].map(e => e.innerText).join('\\n')"
 
 
@@ -84,7 +91,7 @@ def test_run_all_and_move_a_slider(lab: str) -> None:
         page.open(lab)
         ready = "!!window.jupyterapp && !!document.querySelector('.jp-Notebook .jp-CodeCell')"
         page.wait(ready, 120)
-        page.wait("window.jupyterapp.commands.isEnabled('notebook:run-all-cells')", 120)
+        page.wait(KERNEL_READY, 120)
         page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         page.wait("!!document.querySelector('.jupyter-widgets.widget-html')", 240)
         page.wait(f"({ANSWER}).includes('unfilled slots')", 60)
