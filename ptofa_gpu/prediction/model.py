@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,10 +18,12 @@ from torch.nn.functional import logsigmoid
 
 from ptofa_gpu.errors import DegenerateModelError, InputError, PtofaWarning, SchemaError
 from ptofa_gpu.prediction import methods
-from ptofa_gpu.prediction.calibration import Calibration
+from ptofa_gpu.prediction.adjustment import Adjustment
+from ptofa_gpu.prediction.calibration import Calibration, calibrate
 from ptofa_gpu.prediction.data import Batch, ExposureModule, mix_seed
 from ptofa_gpu.prediction.degeneracy import degeneracy
 from ptofa_gpu.prediction.doubly_robust import Belief, as_output, learn_belief
+from ptofa_gpu.prediction.exposure_model import TOLERANCE
 from ptofa_gpu.prediction.methods.base import Labels, LabelStatistics, PairOutput
 from ptofa_gpu.prediction.metrics import RevenueMetrics
 from ptofa_gpu.prediction.networks import SeededDropout
@@ -30,13 +32,16 @@ from ptofa_gpu.prediction.schema import Schema
 from ptofa_gpu.prediction.steps import BlockSteps
 from ptofa_gpu.prediction.storage import read_model, save_model
 
-DEBIAS = ("ipw", "dr")
+if TYPE_CHECKING:
+    from ptofa_gpu.datasets.log import LogArrays
+
+DEBIAS = ("adjust", "ipw", "dr")
 # What "auto" means; the other methods are baselines, trained as the literature trains them.
-_DEFAULT_DEBIAS = {"ptofa": "ipw"}
+_DEFAULT_DEBIAS = {"ptofa": "adjust"}
 
 
 class RowPredictions(NamedTuple):
-    """Uncalibrated predictions and outcomes of log rows, (N,) float64 or bool; amounts in currency."""
+    """Predictions and outcomes of log rows, (N,) float64 or bool; amounts in currency."""
 
     logit: np.ndarray
     mu: np.ndarray
@@ -71,9 +76,11 @@ class RevenueModel(pl.LightningModule):
     label
         For "shared_bottom" and "mmoe": "raw" (the default) or "log1p", the revenue that is regressed.
     debias
-        "ipw" weighs rows by inverse exposure probabilities, so that training is about all pairs and not about those
-        that a platform chose to show; "dr" adds what a first, unweighted model believes of pairs that were not shown
-        (twice the training); None takes the log as it is, as the paper does. "auto": "ipw" for "ptofa", else None.
+        What makes the answer one about all pairs, not those that a platform chose to show. "adjust" trains on the log
+        as it is, then fits the level of each fund and the weight of the exposure score on top (see `adjustment`; part
+        of calibration). "ipw" weighs training rows by inverse exposure probabilities; "dr" adds what a first,
+        unweighted model believes of pairs that were not shown (twice the training). None takes the log as it is, as
+        the paper does. "auto": "adjust" for "ptofa", else None.
     clip
         Largest weight before normalising, at least 1. Larger is less biased and noisier.
     seed
@@ -137,13 +144,15 @@ class RevenueModel(pl.LightningModule):
                 lambda network: network(self.schema, int(embedding), self.hparams["hidden"], float(dropout)),
                 **options,
             )
+            self.adjustment = Adjustment(self.schema) if debias == "adjust" else None
         self.calibration = Calibration()
         self.validation_metrics = RevenueMetrics()
         self.last_metrics: dict[str, float] = {}
         self._validation_conversions = 0.0
         self.trained_on: torch.device | None = None  # Lightning takes a model back to the CPU after training
         self.exposure: dict[str, Any] | None = None
-        self._verdict_at_end = True
+        self._exposure_of: tuple[LogArrays, Exposure] | None = None
+        self._by_hand = True  # trained by a Trainer of the caller's; `fit` judges and calibrates the best epoch itself
         self._belief: Belief | None = None
         self._steps: BlockSteps | None = None
         self._others: torch.Generator | None = None
@@ -217,9 +226,25 @@ class RevenueModel(pl.LightningModule):
         model.exposure = content["exposure"]
         return model.to(device).eval()
 
+    def finished(self, output: PairOutput, codes: Tensor, score: Callable[[], Tensor]) -> PairOutput:
+        """The calibrated answer for all pairs from the network's; `score` gives their exposure scores if needed."""
+        if self.adjustment is not None:
+            output = self.adjustment.adjusted(output, codes, score(), self.net.direct)
+        return self.calibration.calibrated(output, self.net.direct)
+
+    def _finished_rows(self, output: PairOutput, batch: Batch) -> PairOutput:
+        codes = batch["fund_categorical"][:, 0].long()
+
+        def score() -> Tensor:
+            assert self.adjustment is not None
+            table = self.adjustment.score(batch["customer_categorical"], batch["customer_numeric"])
+            return table.gather(1, codes[:, None]).squeeze(1)
+
+        return self.finished(output, codes, score)
+
     @torch.no_grad()
-    def predict_rows(self, module: ExposureModule, split: str) -> RowPredictions:
-        """Uncalibrated predictions of a split's log rows, in the log's order."""
+    def predict_rows(self, module: ExposureModule, split: str, calibrated: bool = False) -> RowPredictions:
+        """Predictions of a split's log rows, in the log's order: the network's own, or `calibrated` ones."""
         log_scale = math.log(self.require_fitted().scale)
         module.check_fits(self.schema)
         was_training = self.training
@@ -228,6 +253,8 @@ class RevenueModel(pl.LightningModule):
         for batch in module.batches(split):
             batch = {name: values.to(self.device) for name, values in batch.items()}
             output = self(batch)
+            if calibrated:
+                output = self._finished_rows(output, batch)
             parts.append(torch.stack([x.double() for x in (*output, batch["converted"], batch["amount"])]))
         self.train(was_training)
         if not parts:
@@ -254,10 +281,8 @@ class RevenueModel(pl.LightningModule):
 
     def _prepare_debias(self, module: ExposureModule) -> None:
         """Weigh the module's rows, and for "dr" learn what to believe of the others; say where overlap is missing."""
-        exposure = None
-        if self.debias is not None:
-            exposure = weigh_exposures(module, self.schema, self.clip, self.seed)
-        module.weigh(None if exposure is None else exposure.weight)
+        exposure = self.exposure_of(module)
+        module.weigh(exposure.weight if exposure is not None and self.debias != "adjust" else None)
         self._describe_exposure(exposure)
         problem = exposure.problem() if exposure is not None else None
         if problem is None and (absent := module.never_shown()):
@@ -273,6 +298,15 @@ class RevenueModel(pl.LightningModule):
                 raise InputError("debias='dr' trains a first model of its own, on one device: use devices=1, or 'ipw'.")
             self._belief = learn_belief(self, module)
 
+    def exposure_of(self, module: ExposureModule) -> Exposure | None:
+        """The weights that undo who was shown what in the module's log; None without debiasing."""
+        if self.debias is None:
+            return None
+        if self._exposure_of is None or self._exposure_of[0] is not module.log:
+            without = (TOLERANCE,) if self.debias == "adjust" else ()
+            self._exposure_of = module.log, weigh_exposures(module, self.schema, self.clip, self.seed, without)
+        return self._exposure_of[1]
+
     def _describe_exposure(self, exposure: Exposure | None) -> None:
         self.exposure = None
         if exposure is not None:
@@ -282,6 +316,7 @@ class RevenueModel(pl.LightningModule):
                 "clipped_share": exposure.clipped_share,
                 "overlap": dict(zip(exposure.names, exposure.overlap.tolist(), strict=True)),
                 "missing": exposure.missing,
+                "forbidden_share": exposure.forbidden_share,
             }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -406,9 +441,13 @@ class RevenueModel(pl.LightningModule):
         self.log_dict({f"test_{name}": value for name, value in metrics.items()})
 
     def on_fit_end(self) -> None:
-        """Warn if the trained model is degenerate on validation rows."""
-        if self._verdict_at_end and self.last_metrics:
+        """Warn if the trained model is degenerate on validation rows; adjust it to all pairs."""
+        if not self._by_hand:
+            return
+        if self.last_metrics:
             self.warn_if_degenerate(self.last_metrics)
+        if self.debias == "adjust":
+            calibrate(self, self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def warn_if_degenerate(self, metrics: dict[str, float]) -> None:
         """Say in words, as a `PtofaWarning`, what validation metrics show to be wrong with the model."""
@@ -451,6 +490,8 @@ class RevenueModel(pl.LightningModule):
             else "none"
         )
         about["debiasing"] = "none" if self.exposure is None else f"{self.debias}: {self.exposure['text']}"
+        if self.adjustment is not None and bool(self.adjustment.fitted):
+            about["adjustment"] = self.adjustment.explain()
         if self.last_metrics:
             shown = ("auc", "log_loss", "conversion_ratio", "total_ratio")
             about["last validation"] = ", ".join(f"{k} {self.last_metrics[k]:.4g}" for k in shown)
@@ -473,7 +514,7 @@ def refuse_other_schema(mine: Schema, other: Schema) -> None:
 
 def _check_settings(dropout: Any, lr: Any, embedding: Any, hidden: Any, debias: Any, clip: Any) -> None:
     if debias not in (None, "auto", *DEBIAS):
-        raise InputError(f"debias={debias!r}: choose 'ipw', 'dr', 'auto' or None.")
+        raise InputError(f"debias={debias!r}: choose 'adjust', 'ipw', 'dr', 'auto' or None.")
     if not (clip >= 1.0 and math.isfinite(clip)):
         raise InputError(f"clip={clip!r}: the largest weight, at least 1.")
     if not 0.0 <= dropout < 1.0:
