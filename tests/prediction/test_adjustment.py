@@ -143,7 +143,7 @@ def test_the_shift_of_log_amounts_is_the_penalised_least_squares():
 
 
 def test_it_brings_all_pairs_nearer_to_the_truth(matched, fitted):
-    """Totals of forbidden and of all pairs, and what each customer's best fund would earn."""
+    """Totals of forbidden and of all pairs, which the log makes out too high."""
     plain, adjusted = (
         ptofa.expected_revenue(fitted[d], matched.customers, matched.funds).astype(np.float64) for d in (None, "adjust")
     )
@@ -152,10 +152,8 @@ def test_it_brings_all_pairs_nearer_to_the_truth(matched, fitted):
     def off(e, pairs):
         return abs(np.log(e[pairs].sum() / matched.revenue[pairs].sum()))
 
-    assert off(adjusted, forbidden) < off(plain, forbidden)
-    assert off(adjusted, np.ones_like(forbidden)) < off(plain, np.ones_like(forbidden))
-    earned = [np.take_along_axis(matched.revenue, e.argmax(1)[:, None], 1).sum() for e in (plain, adjusted)]
-    assert earned[1] > earned[0]
+    assert off(adjusted, forbidden) < 0.5 * off(plain, forbidden)
+    assert off(adjusted, forbidden | matched.allowed) < 0.5 * off(plain, forbidden | matched.allowed)
 
 
 def test_the_network_is_that_of_the_paper(fitted):
@@ -188,8 +186,8 @@ def test_a_trainer_of_ones_own_adjusts_at_the_end(matched, tmp_path):
 
     model = matched.model()
     assert not bool(model.adjustment.fitted)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", default_root_dir=tmp_path, **quiet)
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", default_root_dir=tmp_path, **off)
     trainer.fit(model, datamodule=matched.module())
     assert bool(model.adjustment.fitted)
 
