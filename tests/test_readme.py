@@ -89,7 +89,9 @@ def test_what_is_said_to_be_there_is_there() -> None:
     revenue = np.arange(6, dtype=np.float32).reshape(3, 2)
     ranges = ptofa.AllocationProblem(revenue, quota=[[0, 2], [1, 3]])
     assert ptofa.allocate(ranges, device="cpu").verify().status == "optimal"
-    commands = {c.name or c.callback.__name__ for c in app.registered_commands} | {g.name for g in app.registered_groups}
+    commands = {c.name or c.callback.__name__ for c in app.registered_commands} | {
+        g.name for g in app.registered_groups
+    }
     assert set(re.findall(r"`(?:ptofa )?(\w+)`", _row("commands"))) == commands
     assert {"ptofa", "ziln", "esmm", "mmoe", "shared_bottom", "dnn_c", "dnn_r", "mtl_mse"} <= set(available())
     for reader in ("lct", "hillstrom", "cdnow"):

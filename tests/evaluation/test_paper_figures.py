@@ -40,7 +40,9 @@ def test_single_customers():
     assert CustomerAmounts("x", draws).departure < 0.03
     assert CustomerAmounts("x", np.where(np.arange(4000) % 2, 1.0, 1000.0)).departure > 0.3
     once = ptofa.ExposureData.from_frames(
-        pd.DataFrame({"customer": [0, 0, 1, 1], "fund": [0, 1, 0, 1], "converted": [1, 0, 0, 1], "amount": [5, 0, 0, 7]}),
+        pd.DataFrame(
+            {"customer": [0, 0, 1, 1], "fund": [0, 1, 0, 1], "converted": [1, 0, 0, 1], "amount": [5, 0, 0, 7]}
+        ),
         pd.DataFrame({"customer": [0, 1], "tolerance": [1, 1]}),
         pd.DataFrame({"fund": [0, 1], "risk": [1, 1], "quota": [1, 1]}),
     )
