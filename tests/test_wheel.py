@@ -78,12 +78,12 @@ SMALL = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chosen", ["the quick profile", "every notebook"])
-def test_the_report_runs_from_the_wheel(fresh, tmp_path: Path, chosen: str) -> None:
+@pytest.mark.parametrize("small", [False, True], ids=["quick profile", "all others, small"])
+def test_the_report_runs_from_the_wheel(fresh, tmp_path: Path, small: bool) -> None:
     ptofa, env = fresh
-    given = ["--only", "quickstart"]
-    if chosen == "every notebook":
-        given = [f"-p{name}={value}" for name, value in SMALL.items()]
+    books = sorted(p.stem for p in ROOT.glob("notebooks/*.ipynb") if (p.stem == "quickstart") != small)
+    given = [word for name in books for word in ("--only", name)]
+    given += [f"-p{name}={value}" for name, value in SMALL.items()] if small else []
     done = subprocess.run(
         [ptofa, "report", *given, "--profile", "quick", "--json", "-o", "out"],
         capture_output=True, text=True, cwd=tmp_path, env=env, timeout=550, check=False,
@@ -91,10 +91,9 @@ def test_the_report_runs_from_the_wheel(fresh, tmp_path: Path, chosen: str) -> N
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert facts["profile"] == "quick"
-    names = [n["name"] for n in facts["notebooks"]]
-    assert names == (["quickstart"] if "--only" in given else sorted(p.stem for p in ROOT.glob("notebooks/*.ipynb")))
+    assert [n["name"] for n in facts["notebooks"]] == books
     assert {n["status"] for n in facts["notebooks"]} == {"ok"}
-    for name in names:
+    for name in books:
         assert (tmp_path / "out" / f"{name}.html").is_file()
-    assert (tmp_path / "out" / "quickstart" / "plan.parquet").is_file()
+    assert (tmp_path / "out" / ("03_allocation" if small else "quickstart") / "plan.parquet").is_file()
     assert str(ROOT) not in (tmp_path / "out" / "run.json").read_text()

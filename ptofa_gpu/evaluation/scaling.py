@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: the mixed-integer programme of the paper's comparison, by an open solver
 INTEGER = "integer"
-# solves of one instance: the most, and the least; so many seconds are enough for more than the least, and for any at all
+# solves of one instance: the most and the least; the seconds that are enough for the least, and that are enough at all
 _REPEATS, _LEAST, _ENOUGH, _LONG = 5, 3, 0.5, 3.0
 
 
