@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -39,6 +40,9 @@ def run_notebook(
         A cell raised, or the kernel died; `target` holds the notebook as far as it came.
     """
     papermill = require("papermill", "ptofa report")
+    # parameters were checked by our own reader; papermill's, which goes by lines, takes good ones for unknown
+    for name in ("papermill", "papermill.translators"):
+        logging.getLogger(name).addFilter(_not_about_parameters)
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     papermill.engines.papermill_engines.register(_ENGINE, _engine())
@@ -78,6 +82,10 @@ def run_notebook(
     return _without_places(node, source, target, cwd)
 
 
+def _not_about_parameters(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(("Unable to parse line", "Passed unknown parameter"))
+
+
 def _last_lines(traceback: list[str], cwd: Path) -> list[str]:
     """Return the end of a traceback as IPython makes it, without its colours and this machine's folders."""
     text = _COLOUR.sub("", "\n".join(traceback)).replace(f"{cwd}/", "")
@@ -98,6 +106,9 @@ def _without_places(node: Any, source: Path, target: Path, cwd: Path) -> Any:
 
 def _environment() -> dict[str, str]:
     env = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0")}
+    # OpenMP threads that spin while they wait for one whose core is taken by another program make small solves take a
+    # hundred times longer; those that sleep do not
+    env["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
     # the kernel works in the report's folder, so folders found from the working directory are named to it
     data = os.environ.get("PTOFA_DATA") or str(Path.cwd().parent / "shared" / "data")
     if Path(data).is_dir():
