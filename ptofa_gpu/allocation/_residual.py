@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from ptofa_gpu.ops._rows import EMPTY
+
 # Chunks of rows with a private minimum each; only load balance depends on it.
 _CHUNKS = 64
 
@@ -22,11 +24,11 @@ def _swap_minima(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, ch
         low = out[c]
         held = np.zeros(n, np.bool_)
         for u in range(rows * c // chunks, rows * (c + 1) // chunks):
-            used = 0
+            empty = False
             for s in range(k):
                 if plan[u, s] >= 0:
                     held[plan[u, s]] = True
-                    used += 1
+                empty = empty or plan[u, s] == EMPTY
             for s in range(k):
                 a = plan[u, s]
                 if a < 0:
@@ -36,7 +38,7 @@ def _swap_minima(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, ch
                 for b in range(n):
                     if eligible[u, b] and not held[b]:
                         low[a, b] = min(low[a, b], mine - np.float64(revenue[u, b]))
-            if used < k:
+            if empty:
                 for b in range(n):
                     if eligible[u, b] and not held[b]:
                         low[n, b] = min(low[n, b], -np.float64(revenue[u, b]))
@@ -56,11 +58,17 @@ def cheapest_swaps(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, 
 
 
 @njit(parallel=True, cache=True)
-def best_reduced(revenue: np.ndarray, eligible: np.ndarray, price: np.ndarray, k: int, full: bool) -> np.ndarray:
-    """(rows,) sums of each customer's k largest E - price; without `full` only positive ones are taken."""
+def best_reduced(
+    revenue: np.ndarray, eligible: np.ndarray, price: np.ndarray, most: int, slots: np.ndarray, full: bool
+) -> np.ndarray:
+    """(rows,) sums of each customer's largest E - price, as many as `slots` says (`most` where that has no entries);
+    without `full` only positive ones are taken."""
     rows, n = revenue.shape
     out = np.zeros(rows)
     for u in prange(rows):
+        k = slots[u] if slots.size else most
+        if k == 0:
+            continue
         top = np.full(k, -np.inf)  # descending
         for f in range(n):
             if not eligible[u, f]:
@@ -110,7 +118,7 @@ def _slackness(revenue, eligible, plan, price, worst, best, spare, held_at, free
             elif eligible[u, f] and x > best[u]:
                 best[u], free_at[u] = x, f
         for s in range(k):
-            spare[u] = spare[u] or plan[u, s] < 0
+            spare[u] = spare[u] or plan[u, s] == EMPTY
 
 
 def slackness(
