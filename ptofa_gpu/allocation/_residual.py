@@ -220,18 +220,22 @@ def shortest_hops(arcs: np.ndarray, start: int, end: int) -> list[int] | None:
 def potentials(arcs: np.ndarray, source: int) -> np.ndarray:
     """Node potentials phi with phi[b] <= phi[a] + arcs[a, b]: distances from `source`, made whole.
 
-    Nodes that `source` does not reach get the least potential that their paths into the reached ones allow; nodes
-    without such paths the largest that paths into them allow, or 0. No cycle may be negative.
+    Nodes that `source` does not reach get the least potential that their paths into those with one allow; nodes without
+    such paths the largest that paths into them allow. What hangs together with none of these starts from its lowest
+    node, at 0. No cycle may be negative.
     """
     start = np.full(len(arcs), np.inf)
     start[source] = 0.0
     phi = settle(arcs, start)
-    known = np.isfinite(phi)
-    if not known.all():
-        # phi[a] >= phi[b] - arcs[a, b] is the same condition on the reversed graph for -phi
+    while not (known := np.isfinite(phi)).all():
+        # What has a potential is closed under arcs out of it, so nothing found now bears on it. phi[a] >= phi[b] -
+        # arcs[a, b] is the condition of `settle` on the reversed graph, for -phi.
         low = -settle(np.ascontiguousarray(arcs.T), np.where(known, -phi, np.inf))
-        phi = np.where(known, phi, np.where(np.isfinite(low), low, np.inf))
-        known = np.isfinite(phi)
-        high = settle(arcs, phi)
-        phi = np.where(known, phi, np.where(np.isfinite(high), high, 0.0))
+        found = ~known & np.isfinite(low)
+        if not found.any():
+            seed = int(np.flatnonzero(~known)[0])
+            found[seed], low[seed] = True, 0.0
+        phi[found] = low[found]
+        known |= found
+        phi = np.where(known, phi, settle(arcs, phi))
     return phi

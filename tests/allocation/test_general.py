@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation.certificate import complementary_slackness, dual_bound, shadow_prices
@@ -14,6 +14,14 @@ from ptofa_gpu.errors import AllocationError, InfeasibleError, InputError
 from tests.allocation import oracles
 from tests.allocation.strategies import eligible_of, general_instances
 
+
+@pytest.fixture(autouse=True)
+def one_thread(numba_threads):
+    """Waking threads costs more than instances this small."""
+    numba_threads(1)
+
+
+calm = settings(deadline=None, suppress_health_check=list(HealthCheck))
 tiny = general_instances(max_customers=5, max_funds=4, max_k=3)
 
 
@@ -21,7 +29,7 @@ def value_of(problem, funds):
     return oracles.plan_value(problem.revenue, funds, oracles.low_ends(problem))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(calm, max_examples=300)
 @given(tiny)
 def test_the_oracles_agree(arguments):
     problem = ptofa.AllocationProblem(**arguments)
@@ -31,7 +39,7 @@ def test_the_oracles_agree(arguments):
     assert oracles.max_flow(problem) == truth.exposures
 
 
-@settings(max_examples=300, deadline=None)
+@settings(calm, max_examples=400)
 @given(general_instances(max_customers=30, max_funds=8))
 def test_feasibility_is_exact(arguments):
     problem = ptofa.AllocationProblem(**arguments)
@@ -48,7 +56,7 @@ def test_feasibility_is_exact(arguments):
         assert f"{answer.shortfall.sum():,} of " in words
 
 
-@settings(max_examples=150, deadline=None)
+@settings(calm, max_examples=300)
 @given(tiny)
 def test_the_reference_is_the_best_of_all_plans(arguments):
     problem = ptofa.AllocationProblem(**arguments)
@@ -58,7 +66,7 @@ def test_the_reference_is_the_best_of_all_plans(arguments):
     assert solution.status == ("optimal" if problem.feasibility().ok else "infeasible")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(calm, max_examples=300)
 @given(general_instances(max_customers=40, max_funds=10))
 def test_the_reference_meets_the_oracle_and_is_proved(arguments):
     problem = ptofa.AllocationProblem(**arguments)
@@ -73,7 +81,7 @@ def test_the_reference_meets_the_oracle_and_is_proved(arguments):
     assert "empty" in plan._repr_html_()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(calm, max_examples=15)
 @given(general_instances(max_customers=15, max_funds=5))
 @pytest.mark.parametrize(("solver", "integer"), [("highs", False), ("highs", True), ("clarabel", False)])
 def test_programmes_equal_min_cost_flow(solver, integer, arguments):
@@ -85,13 +93,13 @@ def test_programmes_equal_min_cost_flow(solver, integer, arguments):
     assert float(found.revenue) == pytest.approx(float(best.revenue), rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(calm, max_examples=60)
 @given(general_instances(max_customers=30, max_funds=8, feasible=True))
 def test_the_strategy_keeps_its_promise(arguments):
     assert ptofa.AllocationProblem(**arguments).feasibility().ok
 
 
-@settings(max_examples=30, deadline=None)
+@settings(calm, max_examples=30)
 @given(general_instances(max_customers=30, max_funds=8, feasible=False))
 def test_infeasible_instances_are_refused(arguments):
     problem = ptofa.AllocationProblem(**arguments)
@@ -111,7 +119,7 @@ def some_plan(problem, seed):
     return plan
 
 
-@settings(max_examples=200, deadline=None)
+@settings(calm, max_examples=300)
 @given(tiny)
 def test_a_plan_is_proved_optimal_exactly_when_it_is(arguments):
     problem = ptofa.AllocationProblem(**arguments)
@@ -126,7 +134,7 @@ def test_a_plan_is_proved_optimal_exactly_when_it_is(arguments):
             assert bool(failed) == (not proof.optimal)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(calm, max_examples=200)
 @given(general_instances(max_customers=30, feasible=True))
 def test_any_prices_bound_every_plan(arguments):
     problem = ptofa.AllocationProblem(**arguments)
@@ -204,7 +212,7 @@ def test_a_plan_with_more_funds_than_slots_has_no_certificate():
         shadow_prices(problem, [[0, 1], [-1, -1]])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(calm, max_examples=40)
 @given(general_instances(max_customers=30, max_funds=8))
 def test_baselines_keep_to_own_slots(arguments):
     problem = ptofa.AllocationProblem(**arguments)

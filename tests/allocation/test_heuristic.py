@@ -12,7 +12,14 @@ from ptofa_gpu.errors import InfeasibleError
 from tests.allocation.oracles import algorithm1, check_limits, max_flow, slots_of
 from tests.allocation.strategies import general_instances, instances
 
-quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+@pytest.fixture(autouse=True)
+def one_thread(numba_threads):
+    """Waking threads costs more than instances this small."""
+    numba_threads(1)
+
+
+quick = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 TAILS = st.sampled_from(["zero", "drop", "inf"])
 
 
@@ -67,7 +74,7 @@ def test_relax_serves_as_many_as_any_plan_can(arguments):
 
 
 @given(instances(max_customers=20, max_funds=5, feasible=False))
-@settings(max_examples=50, deadline=None)
+@settings(quick, max_examples=50)
 def test_infeasible_instances_are_refused_with_the_explanation(arguments):
     problem = ptofa.AllocationProblem(**arguments)
     with pytest.raises(InfeasibleError, match="cannot be delivered") as caught:
@@ -76,7 +83,7 @@ def test_infeasible_instances_are_refused_with_the_explanation(arguments):
 
 
 @given(instances(max_customers=40, max_funds=8))
-@settings(max_examples=100, deadline=None)
+@quick
 def test_slots_are_in_order_of_falling_revenue(arguments):
     problem = ptofa.AllocationProblem(**arguments)
     for repair in (False, True):
