@@ -24,7 +24,7 @@ FILES := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup report test lint types unit fix clean
+.PHONY: help setup report gallery test lint types unit fix clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,9 @@ $(STAMP): pyproject.toml constraints.txt scripts/setup
 report: $(STAMP)  ## run the main job on the embedded world and print the path of the report
 	@echo "== report: train, allocate, draw"
 	@$(BIN)/ptofa report $(if $(filter all,$(BOOKS)),,$(addprefix --only ,$(BOOKS))) $(ARGS)
+
+gallery: $(STAMP)  ## make the pictures of the README again
+	@$(BIN)/python scripts/gallery.py
 
 test: lint types unit  ## lint, types and tests
 

@@ -75,7 +75,7 @@ __device__ __forceinline__ void score_in_registers(const float* revenue, const s
   }
 }
 
-#define SCORE_IN_REGISTERS(N, LAUNCH)                                                                             \
+#define SCORE_PICK(N, LAUNCH)                                                                                     \
   extern "C" __global__ void LAUNCH score_pick_##N(                                                               \
       const float* revenue, const signed char* tolerance, const signed char* risk, const u64* mask, int words,    \
       const unsigned char* done, const double* alpha, const unsigned char* is_open, i64 rows, int funds, int k,   \
@@ -83,9 +83,9 @@ __device__ __forceinline__ void score_in_registers(const float* revenue, const s
     score_in_registers<N>(revenue, tolerance, risk, mask, words, done, alpha, is_open, rows, funds, k, tail, key, \
                           picks);                                                                                 \
   }
-SCORE_IN_REGISTERS(8, __launch_bounds__(256))
-SCORE_IN_REGISTERS(16, __launch_bounds__(256))
-SCORE_IN_REGISTERS(32, __launch_bounds__(128))
+SCORE_PICK(8, __launch_bounds__(256))
+SCORE_PICK(16, __launch_bounds__(256))
+SCORE_PICK(32, __launch_bounds__(128))
 
 // Any F: one warp a customer, the row sorted in shared memory: `width` (a power of two >= F) items for each warp.
 extern "C" __global__ void score_pick_wide(const float* revenue, const signed char* tolerance, const signed char* risk,

@@ -36,8 +36,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def asset_dir(kind: str) -> Path:
-    """The folder of `kind` ("kernels", "notebooks" or "templates"): inside the wheel, or at the top of a checkout."""
+    """The folder of `kind` ("kernels", "notebooks", "templates" or "results"): in the wheel, or in a checkout."""
     inside = _PACKAGE / "_assets" / kind
     if inside.is_dir():
         return inside
-    return _PACKAGE.parent / ("reports/templates" if kind == "templates" else kind)
+    return _PACKAGE.parent / {"templates": "reports/templates", "results": "benchmarks/results"}.get(kind, kind)

@@ -14,6 +14,7 @@ _DISTRIBUTION = {
     "pytorch_lightning": "pytorch-lightning",
     "great_tables": "great-tables",
     "sklearn": "scikit-learn",
+    "ot": "pot",
     "ortools.graph.python.min_cost_flow": "ortools",
 }
 

@@ -161,11 +161,14 @@ def _kind(x: Any) -> str:
 
 
 def is_cuda_array(x: Any) -> bool:
-    """Whether `x` lives in GPU memory: CuPy, a CUDA tensor, cuDF, or anything with the CUDA array interface."""
+    """Whether `x` lives in GPU memory: CuPy, a CUDA tensor, cuDF, anything with the CUDA array interface, and blocks of
+    rows that are met there."""
     kind = _kind(x)
     if kind == "torch":
         return bool(getattr(x, "is_cuda", False))
-    return kind in ("cupy", "cudf") or hasattr(type(x), "__cuda_array_interface__")
+    if kind in ("cupy", "cudf") or hasattr(type(x), "__cuda_array_interface__"):
+        return True
+    return kind == "ptofa_gpu" and getattr(x, "device", None) == "cuda"
 
 
 def array_namespace(x: Any) -> ModuleType:

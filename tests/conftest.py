@@ -11,6 +11,17 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 import pytest  # noqa: E402
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Tests run side by side: a second thread of each would wait for a core more than it works.
+
+    Those that are about threads ask for them (`numba_threads`).
+    """
+    import numba
+
+    numba.set_num_threads(1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what is marked `gpu`, with the reason, unless a GPU answered."""
     wanting = [item for item in items if item.get_closest_marker("gpu")]

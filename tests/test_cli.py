@@ -234,7 +234,7 @@ def test_help_is_quick() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         # processor time: the clock would measure the tests that run beside this one
         seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-        for command in ("allocate", "doctor", "report"):
+        for command in ("train", "predict", "allocate", "doctor", "report", "bench"):
             assert command in out.stdout
     assert min(seconds) < 1.0
 
@@ -249,3 +249,113 @@ def test_our_warnings_are_notes(capsys) -> None:
 
     _main.show_warning(PtofaWarning("the GPU lies idle"), PtofaWarning, "file.py", 1)
     assert capsys.readouterr().err == "ptofa: note: the GPU lies idle\n"
+
+
+def test_a_npy_file_is_met_in_blocks_within_the_memory_allowed(files: Path, capsys) -> None:
+    tables = ["allocate", "E.npy", "customers.parquet", "funds.csv", "--device", "cpu", "--method", "heuristic"]
+    assert run(*tables, "--output", "whole.csv") == 0
+    assert run(*tables, "--output", "blocks.csv", "--block-rows", "1", "--max-memory", "1 kB") == 0
+    assert Path("whole.csv").read_text() == Path("blocks.csv").read_text()
+    assert run(*tables, "--block-rows", "4", "--max-memory", "210") == 1
+    assert "210 bytes are allowed by --max-memory. Pass --block-rows 2 or fewer." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["doctor", "train", "predict", "allocate", "report"])
+def test_every_command_has_help_with_examples_and_the_same_options(command: str, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(command, "--help") == 0
+    said = capsys.readouterr().out
+    assert "Example" in said
+    assert f"ptofa {command}" in said
+    assert "--json" in said
+    if command != "doctor":
+        assert "--config" in said
+        assert "--output" in said
+    if command in ("train", "predict", "allocate"):
+        assert "--device" in said
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory) -> Path:
+    from ptofa_gpu.reporting.example import example_files
+
+    folder = tmp_path_factory.mktemp("campaign")
+    example_files(folder, customers=3000)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::ptofa_gpu.errors.PtofaWarning")  # a tiny log
+def test_from_a_log_to_a_plan_without_python(campaign: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(campaign)
+    tables = ["customers.parquet", "funds.parquet"]
+    quick = ["--epochs", "1", "--method", "ziln", "--device", "cpu"]
+    assert run("train", "log.parquet", *tables, *quick, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["model"], facts["method"], facts["epochs"], facts["best_epoch"]) == ("model.ckpt", "ziln", 1, 1)
+    assert run("predict", "model.ckpt", *tables, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["customers"], facts["funds"], facts["device"]) == (3000, 8, "cpu")
+    assert run("predict", "model.ckpt", *tables, "-o", "E.npy") == 0
+    table = pq.read_table("revenue.parquet")
+    assert table.column_names[1:] == pq.read_table("funds.parquet")["fund"].to_pylist()
+    matrix = np.column_stack([table[name].to_numpy() for name in table.column_names[1:]])
+    assert np.array_equal(matrix, np.load("E.npy"))
+    assert (matrix >= 0).all()
+    capsys.readouterr()
+    found = []
+    for revenue in ("revenue.parquet", "E.npy"):
+        assert run("allocate", revenue, *tables, "--device", "cpu", "--json") == 0
+        found.append(json.loads(capsys.readouterr().out)["objective"])
+    assert found[0] == found[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "log.parquet", "customers.parquet", "funds.parquet", "-o", "m.pkl"], "must end in .ckpt"),
+        (["train", "customers.parquet", "customers.parquet", "funds.parquet"], "'fund'"),
+        (["train", "log.parquet", "customers.parquet", "funds.parquet", "--method", "magic"], "magic"),
+        (["train", "log.parquet", "customers.parquet", "funds.parquet", "--lr", "-1"], "lr"),
+        (["predict", "none.ckpt", "customers.parquet", "funds.parquet"], "no such file"),
+        (["predict", "log.parquet", "customers.parquet", "funds.parquet"], "log.parquet"),
+        (["predict", "log.parquet", "funds.parquet", "funds.parquet"], "lacks the column customer"),
+        (["predict", "log.parquet", "customers.parquet", "funds.parquet", "-o", "E.xlsx"], "may end in .parquet"),
+    ],
+)
+def test_bad_input_of_train_and_predict_ends_with_two(campaign: Path, capsys, monkeypatch, arguments, said) -> None:
+    monkeypatch.chdir(campaign)
+    before = set(campaign.iterdir())
+    assert run(*arguments) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert set(campaign.iterdir()) == before
+
+
+def test_a_config_file_stands_for_arguments_and_options(files: Path, capsys) -> None:
+    Path("plan.yaml").write_text(
+        "revenue: E.npy\ncustomers: customers.parquet\nfunds: funds.csv\nmethod: heuristic\nrepair: true\n"
+        "device: cpu\noutput: from-config.parquet\njson: true\n"
+    )
+    assert run("allocate", "--config", "plan.yaml") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["method"], facts["plan"], facts["objective"]) == ("heuristic", "from-config.parquet", 18)
+    assert run("allocate", "--config", "plan.yaml", "--method", "topk") == 2  # topk has no option repair
+    assert "no option repair" in capsys.readouterr().err
+    Path("plan.yaml").write_text("methd: heuristic\n")
+    assert run("allocate", "--config", "plan.yaml") == 2
+    assert "did you mean 'method'?" in capsys.readouterr().err
+    assert run("allocate", "--config", "no.yaml") == 2
+    assert "cannot be read as YAML" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell: str) -> None:
+    script = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'ptofa'; from ptofa_gpu.cli import main; main()"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "_PTOFA_COMPLETE": f"source_{shell}", "HOME": "/nowhere"},
+    )
+    assert "_PTOFA_COMPLETE" in script.stdout

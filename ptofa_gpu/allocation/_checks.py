@@ -8,56 +8,62 @@ from typing import Any
 
 import numpy as np
 
-from ptofa_gpu.device import as_array, to_device
+from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, read_blocks
+from ptofa_gpu.allocation.memory import require_memory
+from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
 
 MAX_FUNDS = 1 << 14  # fund indices are kept as int16
 
 
-def check_revenue(revenue: Any) -> tuple[Any, float]:
-    """E as a C-contiguous float32 array on its own device, and max |E|."""
-    try:
-        array = as_array(revenue)
-    except (TypeError, ValueError) as e:
-        raise InputError(f"revenue cannot be read as an array of numbers: {e}") from e
-    if array.ndim != 2:
-        raise InputError(
-            f"revenue has {_of(array.ndim, 'dimension')}, shape {array.shape}; it needs (customers, funds)."
-        )
-    n_customers, n_funds = array.shape
-    if n_customers == 0 or n_funds == 0:
-        raise InputError(f"revenue has shape {array.shape}: at least one customer and one fund are needed.")
+def check_revenue(revenue: Any) -> tuple[RevenueBlocks, float]:
+    """E by blocks, float32 on its own device or in its file, and max |E|."""
+    _refuse_copies(revenue)
+    blocks = read_blocks(revenue)
+    n_funds = blocks.shape[1]
     if n_funds > MAX_FUNDS:
         raise InputError(f"revenue has {n_funds:,} funds (columns); at most {MAX_FUNDS:,} are supported.")
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"revenue has dtype {array.dtype}; it needs real numbers.")
-    if not isinstance(array, np.ndarray):
-        import cupy
-
-        array = cupy.ascontiguousarray(array, dtype=cupy.float32)
-        largest = float(cupy.abs(array).max())  # NaN and inf survive a maximum
-        if not np.isfinite(largest):
-            _raise_not_finite(cupy.isfinite(array).get())
-        return array, largest
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, dtype=np.float32)
     from ptofa_gpu.ops.sums import abs_max
 
-    largest = abs_max(array)
-    if not np.isfinite(largest):
-        _raise_not_finite(np.isfinite(array))
-    return array, largest
+    largest = 0.0
+    for _, _, block in blocks.iterate():
+        # NaN and inf survive a maximum
+        top = abs_max(block) if isinstance(block, np.ndarray) else float(abs(block).max())
+        if not np.isfinite(top):
+            _raise_not_finite(blocks)
+        largest = max(largest, top)
+    return blocks, largest
 
 
-def _raise_not_finite(finite: np.ndarray) -> None:
-    bad = np.argwhere(~finite)
-    u, f = bad[0]
-    rows = np.unique(bad[:, 0]).size
-    raise InputError(
-        f"revenue holds {_of(len(bad), 'value')} that {'is' if len(bad) == 1 else 'are'} NaN, infinite or beyond "
-        f"float32, in {_of(rows, 'row')}; the first is at customer row {u}, fund column {f}. Give every pair a finite "
-        "number; exclude pairs with `eligible` or `excluded`."
-    )
+def _refuse_copies(revenue: Any) -> None:
+    """An error where making E contiguous float32 takes more memory than there is; what lies in files stays there."""
+    wanted = 0
+    for x in revenue if are_blocks(revenue) else [revenue]:
+        plain = getattr(x, "dtype", None) == np.float32 and getattr(getattr(x, "flags", None), "c_contiguous", True)
+        if isinstance(x, np.ndarray) and not isinstance(x, np.memmap) and not plain:
+            wanted += 4 * x.size
+    if wanted:
+        advice = "Give it as contiguous float32, as a list of row blocks, or as the path of a .npy file."
+        require_memory(wanted, "a float32 copy of revenue", advice)
+
+
+def _raise_not_finite(blocks: RevenueBlocks) -> None:
+    """The error that says how many values are wrong, in how many rows, and where the first one is."""
+    values = rows = 0
+    first: tuple[int, int] | None = None
+    for lo, _, block in blocks.on("cpu").iterate(blocks.default_rows):
+        bad = ~np.isfinite(block)
+        values += int(bad.sum())
+        rows += int(bad.any(1).sum())
+        if first is None and values:
+            u, f = np.argwhere(bad)[0]
+            first = lo + int(u), int(f)
+    if first is not None:
+        raise InputError(
+            f"revenue holds {_of(values, 'value')} that {'is' if values == 1 else 'are'} NaN, infinite or beyond "
+            f"float32, in {_of(rows, 'row')}; the first is at customer row {first[0]}, fund column {first[1]}. Give "
+            "every pair a finite number; exclude pairs with `eligible` or `excluded`."
+        )
 
 
 def check_quota(quota: Any, n_funds: int, names: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray | None]:

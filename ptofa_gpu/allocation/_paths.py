@@ -10,6 +10,7 @@ import numpy as np
 from ptofa_gpu.ops._rows import EMPTY
 
 if TYPE_CHECKING:
+    from ptofa_gpu.allocation.blocks import RevenueBlocks
     from ptofa_gpu.allocation.problem import AllocationProblem
 
 #: Gains are read off about so many (slot, fund) pairs; more customers are sampled.
@@ -21,11 +22,11 @@ MOVES_COMPARED = 6
 class Sample:
     """Some customers, spread evenly, who stand for all where gains along arcs are estimated."""
 
-    def __init__(self, problem: AllocationProblem, revenue: np.ndarray):
+    def __init__(self, problem: AllocationProblem, revenue: RevenueBlocks):
         rows = max(256, SAMPLE_PAIRS // (problem.k * problem.n_funds))
         self.stride = max(1, problem.n_customers // rows)
         #: (F, n) float64 and bool: a fund's values lie side by side
-        self.value = np.ascontiguousarray(revenue[:: self.stride].T, dtype=np.float64)
+        self.value = np.ascontiguousarray(revenue.every(self.stride).T, dtype=np.float64)
         self.allowed = np.ascontiguousarray(may_see_rows(problem, slice(None, None, self.stride)).T)
         # as finite as it must be for sums along paths to be compared
         self.unseen = -4.0 * (problem.max_revenue + 1.0)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
 
+from ptofa_gpu.allocation.blocks import RevenueBlocks
+from ptofa_gpu.allocation.memory import require_memory
 from ptofa_gpu.allocation.plan import AllocationPlan, decide_status
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.allocation.watch import Watch
-from ptofa_gpu.device import resolve_device, say_once, to_device
-from ptofa_gpu.errors import InfeasibleError, InputError, NotAvailableError
+from ptofa_gpu.device import resolve_device, to_device
+from ptofa_gpu.errors import InfeasibleError, InputError
 from ptofa_gpu.ops.score import TAILS
 
 METHODS = ("optimal", "heuristic", "manual", "topk", "reference")
@@ -24,6 +27,7 @@ _OPTIONS: dict[str, set[str]] = {
     "topk": set(),
     "reference": {"time_limit", "on_infeasible", "solver", "integer"},
 }
+_EVERY_METHOD = {"block_rows", "max_memory"}
 
 
 def allocate(
@@ -40,10 +44,10 @@ def allocate(
     ----------
     problem : AllocationProblem
     method : {"optimal", "heuristic", "manual", "topk", "reference"}
-        ``optimal`` finds the plan of greatest expected revenue and the prices that prove it (on the CPU only in this
-        version); ``heuristic`` is Algorithm 1 of PTOFA (arXiv 2503.03165); ``manual`` and ``topk`` are baselines that
-        do not promise to meet the quotas (topk ignores them); ``reference`` solves the linear programme with open
-        solvers, for small instances and as a judge.
+        ``optimal`` finds the plan of greatest expected revenue and the prices that prove it; ``heuristic`` is
+        Algorithm 1 of PTOFA (arXiv 2503.03165); ``manual`` and ``topk`` are baselines that do not promise to meet the
+        quotas (topk ignores them); ``reference`` solves the linear programme with open solvers, for small instances
+        and as a judge.
     device : {"auto", "cpu", "cuda"}
         ``auto`` works where the revenue lives; see `ptofa_gpu.device.resolve_device`.
     seed : int
@@ -51,6 +55,9 @@ def allocate(
     progress : True or callable(done, total), optional
         A progress bar, or a function told of the customers served.
     **options
+        ``block_rows``, how many customers are looked at together, and ``max_memory``, the bytes (or "2 GiB") that the
+        call may take beyond the problem's data: 48 a customer for k = 1, and one block of E where that is read from a
+        file or copied to the device. By default blocks fit the memory there is. The plan never depends on either.
         All but the baselines: ``time_limit`` in seconds, ``on_infeasible`` = "raise" | "relax" (serve as many exposures
         as possible and report every shortfall).
         optimal: ``warm_start``, the prices of an earlier plan to start from.
@@ -74,8 +81,8 @@ def allocate(
         No plan meets the constraints; the message explains which funds and customers are in the way.
     DeviceError
         ``device="cuda"`` without a usable GPU.
-    NotAvailableError
-        ``method="optimal"`` on a GPU.
+    OutOfMemoryError
+        The customers and a block of E (for ``reference`` all of E) do not fit in memory; nothing was allocated.
 
     Examples
     --------
@@ -86,11 +93,14 @@ def allocate(
     ([0, 1], 4.5)
     """
     _check_options(method, options)
-    where = _where(method, device, problem)
+    where = resolve_device(device, problem.revenue)
     compiled = _compiled_functions()
     watch = Watch(problem.n_customers, progress, options.pop("time_limit", None))
     try:
         plan = _SOLVERS[method](problem, where, watch, options)
+    except BaseException as e:
+        _let_go(e)
+        raise
     finally:
         watch.close()
     if watch.timed_out and plan.status != "optimal":
@@ -99,6 +109,17 @@ def allocate(
     if _compiled_functions() > compiled:
         plan.note = "the time includes compiling the CPU code, once an installation; the next call is quicker"
     return plan
+
+
+def _let_go(error: BaseException) -> None:
+    """Empty our own frames that `error` remembers: who keeps it (as Jupyter does) would keep every array they held,
+    and the GPU's memory with them."""
+    trace = error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__", "")).startswith("ptofa_gpu."):
+            with suppress(RuntimeError):  # this one is still at work
+                trace.tb_frame.clear()
+        trace = trace.tb_next
 
 
 def _compiled_functions() -> int:
@@ -113,28 +134,14 @@ def _compiled_functions() -> int:
 def _check_options(method: str, options: dict[str, Any]) -> None:
     if method not in METHODS:
         raise InputError(f"method={method!r} is not known; choose one of {', '.join(METHODS)}.")
-    unknown = sorted(set(options) - _OPTIONS[method])
+    unknown = sorted(set(options) - _OPTIONS[method] - _EVERY_METHOD)
     if unknown:
-        known = ", ".join(sorted(_OPTIONS[method])) or "none"
+        known = ", ".join(sorted(_OPTIONS[method] | _EVERY_METHOD))
         raise InputError(f"method={method!r} has no option {', '.join(unknown)}; its options: {known}.")
     if options.get("on_infeasible", "raise") not in ("raise", "relax"):
         raise InputError(f"on_infeasible={options['on_infeasible']!r} is not known; choose 'raise' or 'relax'.")
     if options.get("tail", "zero") not in TAILS:
         raise InputError(f"tail={options['tail']!r} is not known; choose one of {', '.join(TAILS)}.")
-
-
-def _where(method: str, device: str, problem: AllocationProblem) -> str:
-    """The device that does the work. The optimum has no kernels yet: only "auto" may turn to the CPU for it."""
-    where = resolve_device(device, problem.revenue)
-    if method == "optimal" and where == "cuda":
-        if device == "cuda":
-            raise NotAvailableError(
-                "method='optimal' works on the CPU only in this version. Pass device='auto' or 'cpu', or use "
-                "method='heuristic' on the GPU."
-            )
-        say_once("device='auto' works on the CPU: method='optimal' has no GPU kernels in this version.")
-        return "cpu"
-    return where
 
 
 def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
@@ -144,12 +151,13 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dic
     on_infeasible = options.get("on_infeasible", "raise")
     feasible = _require_feasible(problem, on_infeasible)
     warm_start = _check_prices(options.get("warm_start"), problem)
-    revenue = problem.host_revenue()
-    found = optimal(problem, revenue, watch, warm_start)
-    if not found.complete:
-        keep_to_quotas(problem, found.funds, revenue)
-        complete(problem, found.funds, revenue, Watch(0, None, None))  # the time is up; a plan must keep the rules
-    plan = _plan(problem, _in_order(problem, found.funds, revenue), "optimal", device, relaxed=on_infeasible == "relax")
+    found = optimal(problem, _blocks(problem, device, options), watch, warm_start)
+    funds = found.funds
+    if not found.complete:  # the time is up; a plan must keep the rules
+        funds, revenue = to_device(funds, "cpu"), _blocks(problem, "cpu", options)
+        keep_to_quotas(problem, funds, revenue)
+        complete(problem, funds, revenue, Watch(0, None, None))
+    plan = _plan(problem, to_device(funds, device), "optimal", device, relaxed=on_infeasible == "relax")
     if feasible:
         plan.price, plan.bound = found.price, max(found.bound, plan.objective)
         plan.status = "optimal" if found.complete else "time_limit"
@@ -173,14 +181,9 @@ def _check_prices(price: Any, problem: AllocationProblem) -> np.ndarray | None:
     return out
 
 
-def _in_order(problem: AllocationProblem, funds: np.ndarray, revenue: np.ndarray) -> np.ndarray:
-    """Each customer's funds by falling revenue."""
-    if problem.k > 1:
-        from ptofa_gpu.allocation.repair import order_slots
-
-        for lo, hi in problem.blocks():
-            funds[lo:hi] = order_slots(funds[lo:hi], revenue[lo:hi])
-    return funds
+def _blocks(problem: AllocationProblem, device: Any, options: dict[str, Any]) -> RevenueBlocks:
+    """E on the device that does the work, in blocks that fit."""
+    return problem.revenue_blocks(options.get("block_rows"), options.get("max_memory"), device)
 
 
 def _require_feasible(problem: AllocationProblem, on_infeasible: str) -> bool:
@@ -199,31 +202,37 @@ def _heuristic(problem: AllocationProblem, device: Any, watch: Watch, options: d
     on_infeasible = options.get("on_infeasible", "raise")
     if repair:
         _require_feasible(problem, on_infeasible)
-    revenue = to_device(problem.revenue, device)
+    revenue = _blocks(problem, device, options)
     funds = heuristic(problem, revenue, options.get("tail", "zero"), watch)
     if repair:
         host = funds if isinstance(funds, np.ndarray) else funds.get()
-        funds = to_device(complete(problem, host, problem.host_revenue(), watch), device)
+        funds = to_device(complete(problem, host, _blocks(problem, "cpu", options), watch), device)
     return _plan(problem, funds, "heuristic", device, relaxed=repair and on_infeasible == "relax")
 
 
 def _manual(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
     from ptofa_gpu.allocation.baselines import manual
 
-    funds = manual(problem, to_device(problem.revenue, device), options.get("priority"))
+    funds = manual(problem, _blocks(problem, device, options), options.get("priority"))
     return _plan(problem, funds, "manual", device)
 
 
 def _topk(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
     from ptofa_gpu.allocation.baselines import topk
 
-    return _plan(problem, topk(problem, to_device(problem.revenue, device)), "topk", device)
+    return _plan(problem, topk(problem, _blocks(problem, device, options)), "topk", device)
 
 
 def _reference(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
     from ptofa_gpu.allocation.reference import solve_reference
 
     on_infeasible = options.get("on_infeasible", "raise")
+    require_memory(
+        problem.revenue_blocks().nbytes,
+        "method='reference' holds all of E, which",
+        "Use method='optimal', which works by blocks.",
+        max_memory=options.get("max_memory"),
+    )
     _require_feasible(problem, on_infeasible)
     solution = solve_reference(
         problem,

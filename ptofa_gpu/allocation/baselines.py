@@ -6,29 +6,29 @@ from typing import Any
 
 import numpy as np
 
+from ptofa_gpu.allocation.blocks import RevenueBlocks
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.device import array_namespace
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.ops.score import score_and_pick
 
 
-def topk(problem: AllocationProblem, revenue: Any) -> Any:
+def topk(problem: AllocationProblem, revenue: RevenueBlocks) -> Any:
     """Each customer's K best eligible funds, quotas ignored: what a recommender does. (U, K) int16."""
     xp = array_namespace(revenue)
     n_customers, n_funds = revenue.shape
     picks = xp.empty((n_customers, problem.k), xp.int16)
-    score_and_pick(
-        revenue,
-        xp.asarray(problem.tolerance),
-        xp.asarray(problem.risk),
-        None if problem.mask is None else xp.asarray(problem.mask),
-        xp.zeros(n_customers, xp.uint8),
-        np.zeros(n_funds),
-        np.ones(n_funds, bool),
-        "zero",
-        xp.empty(n_customers, xp.uint64),
-        picks,
-    )
+    for lo, hi, block in revenue.iterate():
+        score_and_pick(
+            block,
+            *_limits(problem, xp, lo, hi),
+            xp.zeros(hi - lo, xp.uint8),
+            np.zeros(n_funds),
+            np.ones(n_funds, bool),
+            "zero",
+            xp.empty(hi - lo, xp.uint64),
+            picks[lo:hi],
+        )
     close_slots(problem, picks)
     return picks
 
@@ -41,7 +41,7 @@ def close_slots(problem: AllocationProblem, picks: Any) -> None:
             picks[slots <= j, j] = -1
 
 
-def manual(problem: AllocationProblem, revenue: Any, priority: Any = None) -> Any:
+def manual(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any = None) -> Any:
     """Funds one after another in order of priority, each taking its d_f eligible customers of highest expected revenue
     that still have a slot: how an operations team fills quotas by hand. Of a range d_f is the high end.
 
@@ -59,7 +59,7 @@ def manual(problem: AllocationProblem, revenue: Any, priority: Any = None) -> An
     n_customers = problem.n_customers
     order = _priority(problem, revenue, priority)
     chosen = xp.full((n_customers, problem.k), -1, xp.int16)
-    filled = xp.zeros(n_customers, xp.int64)
+    filled = xp.zeros(n_customers, xp.int16)
     slots = problem.k if problem.slots_of is None else xp.asarray(problem.slots_of)
     tolerance = xp.asarray(problem.tolerance)
     mask = None if problem.mask is None else xp.asarray(problem.mask)
@@ -70,15 +70,20 @@ def manual(problem: AllocationProblem, revenue: Any, priority: Any = None) -> An
             free &= (mask[:, f >> 6] >> np.uint64(f & 63)) & np.uint64(1) != 0
         rows = xp.flatnonzero(free)
         if rows.size > quota:
-            rows = rows[_best(xp, revenue[rows, f], quota)]
+            rows = rows[_best(xp, revenue.column(f, rows), quota)]
         chosen[rows, filled[rows]] = f
         filled[rows] += 1
     if problem.k > 1:
-        from ptofa_gpu.allocation.repair import order_slots
+        from ptofa_gpu.allocation.repair import put_in_order
 
-        for lo, hi in problem.blocks():
-            chosen[lo:hi] = order_slots(chosen[lo:hi], revenue[lo:hi])
+        put_in_order(chosen, revenue)
     return chosen
+
+
+def _limits(problem: AllocationProblem, xp: Any, lo: int, hi: int) -> tuple[Any, Any, Any]:
+    """tolerance, risk and mask of a block's customers, on its device."""
+    mask = None if problem.mask is None else xp.asarray(problem.mask[lo:hi])
+    return xp.asarray(problem.tolerance[lo:hi]), xp.asarray(problem.risk), mask
 
 
 def _best(xp: Any, values: Any, n: int) -> Any:
@@ -92,15 +97,15 @@ def _best(xp: Any, values: Any, n: int) -> Any:
     return xp.flatnonzero(above)
 
 
-def _priority(problem: AllocationProblem, revenue: Any, priority: Any) -> list[int]:
+def _priority(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any) -> list[int]:
     n = problem.n_funds
     if priority is None:
         from ptofa_gpu.ops.sums import column_sums
 
-        xp = array_namespace(revenue)
-        mask = None if problem.mask is None else xp.asarray(problem.mask)
         shift = problem.fixed_point_shift
-        sums = column_sums(revenue, xp.asarray(problem.tolerance), xp.asarray(problem.risk), mask, shift)
+        sums = np.zeros(n, np.int64)
+        for lo, hi, block in revenue.iterate():
+            sums += column_sums(block, *_limits(problem, array_namespace(revenue), lo, hi), shift)
         mean = np.ldexp(sums.astype(np.float64), -shift) / np.maximum(problem.eligible_counts(), 1)
         return [int(f) for f in np.argsort(-mean, kind="stable")]
     order = [int(f) for f in priority]

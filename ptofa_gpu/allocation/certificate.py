@@ -124,10 +124,9 @@ def _arcs(problem: AllocationProblem, plan: np.ndarray) -> np.ndarray:
     ranges = problem.has_ranges
     arcs = np.full((n + 2 + ranges, n + 2 + ranges), np.inf)
     exposures = np.zeros(n, np.int64)
-    revenue = problem.host_revenue()
-    for lo, hi in problem.blocks():
+    for lo, hi, revenue in problem.host_blocks():
         block = plan[lo:hi]
-        _residual.cheapest_swaps(revenue[lo:hi], problem.eligible_rows(lo, hi), block, arcs)
+        _residual.cheapest_swaps(revenue, problem.eligible_rows(lo, hi), block, arcs)
         exposures += np.bincount(block[block >= 0], minlength=n)
     low = _low_ends(problem)
     arcs[:n, n + 1] = np.where((low <= exposures) & (exposures < problem.quota), 0.0, np.inf)
@@ -194,7 +193,7 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     reach = whole if path is not None else filled
     towards = min(asked, reach) if path is not None or helped is not None else met
     bound = dual_bound(problem, price, exposures=reach, towards_low=towards)
-    objective = _block_sum(problem, lambda lo, hi: _residual.block_revenue(problem.host_revenue()[lo:hi], plan[lo:hi]))
+    objective = _block_sum(problem, lambda lo, hi, revenue: _residual.block_revenue(revenue, plan[lo:hi]))
     if filled == whole and met == asked:
         # in exact arithmetic no plan beats g: what is below the plan's own revenue is rounding
         bound = max(bound, objective)
@@ -249,12 +248,11 @@ def dual_bound(
     if not 0 <= towards <= asked:
         raise InputError(f"towards_low={towards:,}, but low ends and exposures allow 0 to {asked:,}.")
     terms = _dearest(prices, low, towards) + _dearest(prices, problem.quota - low, filled - towards)
-    revenue = problem.host_revenue()
     full = filled == problem.slots
 
-    def shares(lo: int, hi: int) -> np.ndarray:
+    def shares(lo: int, hi: int, revenue: np.ndarray) -> np.ndarray:
         slots = slot_numbers(None if problem.slots_of is None else problem.slots_of[lo:hi])
-        return _residual.best_reduced(revenue[lo:hi], problem.eligible_rows(lo, hi), prices, problem.k, slots, full)
+        return _residual.best_reduced(revenue, problem.eligible_rows(lo, hi), prices, problem.k, slots, full)
 
     return math.fsum([*terms, _block_sum(problem, shares)])
 
@@ -306,15 +304,14 @@ def complementary_slackness(
         raise InputError(f"price must be {problem.n_funds} finite numbers, one a fund.")
     scale = max(problem.max_revenue, float(np.abs(prices).max()))
     tol = 1e-9 * scale if tolerance is None else float(tolerance)
-    revenue = problem.host_revenue()
     names = problem.names
     exposures = np.bincount(plan[plan >= 0], minlength=problem.n_funds)
     filled = int(exposures.sum())
     empty_allowed = filled < problem.slots
     found: dict[str, tuple[int, str]] = {}
-    for lo, hi in problem.blocks():
+    for lo, hi, revenue in problem.host_blocks():
         worst, best, spare, held, free = _residual.slackness(
-            revenue[lo:hi], problem.eligible_rows(lo, hi), plan[lo:hi], prices
+            revenue, problem.eligible_rows(lo, hi), plan[lo:hi], prices
         )
         checks = [("swap", best - worst, worst, best, held, free)]
         if empty_allowed:
@@ -394,6 +391,6 @@ def _close_slots(plan: np.ndarray, slots_of: np.ndarray) -> np.ndarray:
     return np.where(empty, np.where(from_the_end <= lacking[:, None], np.int32(CLOSED), np.int32(EMPTY)), plan)
 
 
-def _block_sum(problem: AllocationProblem, values: Callable[[int, int], np.ndarray]) -> float:
+def _block_sum(problem: AllocationProblem, values: Callable[[int, int, np.ndarray], np.ndarray]) -> float:
     """Exact sum over customers of float64 values made block by block (rounded once a block, then once)."""
-    return math.fsum(math.fsum(values(lo, hi).tolist()) for lo, hi in problem.blocks())
+    return math.fsum(math.fsum(values(*block).tolist()) for block in problem.host_blocks())

@@ -41,10 +41,46 @@ class Prices:
     passes: int
 
 
-def wrong_place(counts: np.ndarray, quota: np.ndarray, price: np.ndarray, floating: bool) -> np.ndarray:
-    """(F,) how far each fund's count is from right: from its quota, or anything up to it where its price is 0."""
-    excess = counts[:-1] - quota
-    return excess if floating else np.where((price <= 0) & (excess < 0), 0.0, excess)
+@dataclass(frozen=True)
+class Quotas:
+    """How many exposures each fund wants: at least `low`, at most `high`; a subsample's are its share of them.
+
+    At a price above 0 the fund wants all of `high`, below 0 (it has to be subsidised) no more than `low`. With
+    `floating` the quotas fill the slots: a constant added to all prices changes nothing, and every fund wants `high`.
+    """
+
+    low: np.ndarray  # (F,)
+    high: np.ndarray  # (F,)
+    floating: bool = False
+
+    def share(self, part: float) -> Quotas:
+        """The quotas of a subsample."""
+        return Quotas(self.low * part, self.high * part, self.floating)
+
+    def wanted(self, price: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(F,) and (F,): the least and the most exposures that are right at these prices."""
+        if self.floating:
+            return self.high, self.high
+        return np.where(price > 0, self.high, self.low), np.where(price < 0, self.low, self.high)
+
+    def wrong_place(self, counts: np.ndarray, price: np.ndarray) -> np.ndarray:
+        """(F,) how far each fund's count is from right: above 0 too many, below too few."""
+        least, most = self.wanted(price)
+        count = counts[: price.size]
+        return np.maximum(count - most, 0.0) - np.maximum(least - count, 0.0)
+
+    def value(self, price: np.ndarray) -> float:
+        """What the funds' side adds to the dual."""
+        if self.floating:
+            return float(price @ self.high)
+        return float(np.maximum(price, 0.0) @ self.high + np.minimum(price, 0.0) @ self.low)
+
+    def clip(self, price: np.ndarray, before: np.ndarray, floor: np.ndarray) -> np.ndarray:
+        """Prices that a step may lead to: not below `floor`, and not past 0 at one go (the dual has a kink there)."""
+        if self.floating:
+            return price - price.min()
+        past = (np.sign(price) * np.sign(before) < 0) & (self.low < self.high)
+        return np.maximum(np.where(past, 0.0, price), floor)
 
 
 def windows(held: np.ndarray, other: np.ndarray, margin: np.ndarray, wrong: np.ndarray, least: int = 32) -> np.ndarray:
@@ -70,6 +106,25 @@ def windows(held: np.ndarray, other: np.ndarray, margin: np.ndarray, wrong: np.n
     return np.maximum(np.minimum(reach[:, None], reach[None, :]), 1.0)
 
 
+@nb.njit(parallel=True, cache=True)
+def _column_parallel(a, j):
+    n = a.shape[0]
+    for i in nb.prange(j, n):
+        total = a[i, j]
+        for p in range(j):
+            total -= a[i, p] * a[j, p]
+        a[i, j] = total
+
+
+@nb.njit(cache=True)
+def _column(a, j):
+    for i in range(j, a.shape[0]):
+        total = a[i, j]
+        for p in range(j):
+            total -= a[i, p] * a[j, p]
+        a[i, j] = total
+
+
 @nb.njit(cache=True)
 def solve_spd(matrix, vector):
     """Solve a symmetric positive definite system by Cholesky, in one fixed order of operations.
@@ -80,11 +135,10 @@ def solve_spd(matrix, vector):
     a = matrix.copy()
     x = vector.copy()
     for j in range(n):
-        for i in range(j, n):
-            total = a[i, j]
-            for p in range(j):
-                total -= a[i, p] * a[j, p]
-            a[i, j] = total
+        if n < 192:
+            _column(a, j)
+        else:  # every sum keeps its order, whoever makes it
+            _column_parallel(a, j)
         root = np.sqrt(max(a[j, j], 1e-300))
         for i in range(j, n):
             a[i, j] /= root
@@ -99,13 +153,17 @@ def solve_spd(matrix, vector):
     return x
 
 
+#: Newton has stalled when over some passes the error has not fallen to this share of what it was.
+STALL_SHARE = 0.7
+
+
 def newton(
     look: Look,
-    quota: np.ndarray,
+    quotas: Quotas,
     price: np.ndarray,
+    floor: np.ndarray,
     enough: float,
-    floating: bool,
-    max_passes: int = 60,
+    patience: int = 6,
     stop: Callable[[], bool] = lambda: False,
 ) -> Prices:
     """Levenberg-Marquardt on the prices until at most `enough` exposures are in the wrong place, or it stalls.
@@ -114,34 +172,40 @@ def newton(
     ----------
     look : callable
         One pass over the customers.
-    quota : (F,) float64
-        For a subsample, the quotas' share of it.
-    price : (F,) whole float64, >= 0
-    floating : bool
-        The quotas fill the slots, so a constant added to all prices changes nothing: keep the lowest at 0.
+    quotas : Quotas
+        For a subsample, their share of it.
+    price : (F,) whole float64
+    floor : (F,) whole float64
+        The lowest price that means anything: 0, or minus the bonus on a fund's lower bound.
+    enough : float
+    patience : int
+        Passes in which the error must fall to `STALL_SHARE` of what it was. (With ties, or few customers a fund, it
+        does not, and the exchange is quicker.)
     """
-    n = quota.size
+    n = price.size
     now = look(price)
     passes, damping, failed = 1, 1e-2, 0
-    goal = now.value + float(price @ quota)
-    wrong = wrong_place(now.counts, quota, price, floating)
+    goal = now.value + quotas.value(price)
+    wrong = quotas.wrong_place(now.counts, price)
     error = float(np.abs(wrong).sum()) / 2
-    while error > enough and passes < max_passes and failed < 4 and not stop():
+    errors = [error]
+    while error > enough and failed < 4 and not stop():
+        if passes > patience and error > STALL_SHARE * errors[-1 - patience]:
+            break
         density = now.swaps / now.delta
         density = (density + density.T) / 2  # the same density, seen from either side of the swap
         np.fill_diagonal(density, 0.0)
         curvature = np.diag(density.sum(1)[:n]) - density[:n, :n]
         # a fund that nobody is about to swap moves by some windows at most
-        floor = (1.0 + np.abs(wrong)) / now.delta[:n, :n].diagonal()
-        curvature[np.diag_indices(n)] += floor * damping
+        lift = (1.0 + np.abs(wrong)) / now.delta[:n, :n].diagonal()
+        curvature[np.diag_indices(n)] += lift * damping
         reach = now.delta[:n, :n].diagonal()
         step = np.clip(solve_spd(curvature, wrong), -2 * reach, 2 * reach)
-        candidate = np.rint(price + step)
-        candidate = candidate - candidate.min() if floating else np.maximum(candidate, 0.0)
+        candidate = quotas.clip(np.rint(price + step), price, floor)
         then = look(candidate)
         passes += 1
-        new_goal = then.value + float(candidate @ quota)
-        new_wrong = wrong_place(then.counts, quota, candidate, floating)
+        new_goal = then.value + quotas.value(candidate)
+        new_wrong = quotas.wrong_place(then.counts, candidate)
         new_error = float(np.abs(new_wrong).sum()) / 2
         if new_goal < goal or (new_goal == goal and new_error < error):
             price, now, goal, wrong, error = candidate, then, new_goal, new_wrong, new_error
@@ -149,4 +213,5 @@ def newton(
         else:
             damping = max(damping * 16, 1e-2)
             failed += 1
+        errors.append(error)
     return Prices(price, now.delta, error, passes)

@@ -4,6 +4,10 @@ Nodes are the funds and the empty slot (node F). At prices where every customer 
 >= 0; the few funds over or under their quota are put right along shortest paths (Dijkstra with potentials), which
 keeps that true, so the plan is the best one when the last fund is right (Ahuja, Magnanti, Orlin, *Network Flows*,
 1993, section 9.7). Costs are whole units: no rounding, no tolerance.
+
+Two things make it quick. Only swaps up to a bound are at hand, and an arc is never taken to cost more than its bound: a
+path that rests on a bound is no path, but the prices it gives are still right, and more swaps can be fetched. And one
+search serves many funds: paths that share no fund do not touch each other's customers.
 """
 
 from __future__ import annotations
@@ -14,7 +18,9 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import holds, mask_words, may_see, units
+from ptofa_gpu.allocation._heaps import build, grown, merge
+from ptofa_gpu.ops._rows import holds, mask_words, may_see
+from ptofa_gpu.ops.price import units
 
 FAR = np.int64(1) << np.int64(62)
 DONE, WIDEN, STOPPED = 0, 1, 2
@@ -30,49 +36,66 @@ class Exchange:
     moves: int
 
 
+@dataclass
+class Supply:
+    """What leaving an exposure of each fund unused costs, in units.
+
+    The first ``free`` exposures left unused cost the fund's price; the rest, down to none at all, its price and
+    `low_bonus` (they are the fund's lower bound).
+    """
+
+    price: np.ndarray  # (F,) int64
+    unused: np.ndarray  # (F,) int64, now
+    free: np.ndarray  # (F,) int64
+    low_bonus: int
+
+
 @nb.njit(inline="always")
-def _less(key, row, x, y):
-    return key[x] < key[y] or (key[x] == key[y] and row[x] < row[y])
+def _slack_cost(price, unused, free, low_bonus, a, b, funds):
+    """Cost of the arc that moves no customer: a = F leaves one more of b unused, b = F uses one more of a."""
+    if a == funds:
+        return price[b] if unused[b] < free[b] else price[b] + low_bonus
+    if b == funds and unused[a] > 0:
+        return -price[a] if unused[a] <= free[a] else -(price[a] + low_bonus)
+    return FAR
 
 
 @nb.njit(cache=True)
-def _merge(a, b, key, row, left, right, rank, stack):
-    """Merge two leftist heaps (Crane 1972; Knuth, TAOCP 3, 5.2.3)."""
+def _search(cost, price, unused, free, low_bonus, imbalance, potential, distance, parent, visited, order):
+    """Dijkstra from every node with too much until every node with too little is reached; how many nodes were visited.
+
+    `order` lists them by distance.
+    """
+    size = cost.shape[0]
+    funds = size - 1
+    sinks = 0
+    for v in range(size):
+        distance[v] = 0 if imbalance[v] > 0 else FAR
+        parent[v] = -1
+        visited[v] = False
+        sinks += imbalance[v] < 0
     n = 0
-    while a >= 0 and b >= 0:
-        if _less(key, row, b, a):
-            a, b = b, a
-        stack[n] = a
+    while sinks > 0:
+        a = -1
+        for v in range(size):
+            if not visited[v] and distance[v] < FAR and (a < 0 or distance[v] < distance[a]):
+                a = v
+        if a < 0:
+            break
+        visited[a] = True
+        order[n] = a
         n += 1
-        a = right[a]
-    rest = a if a >= 0 else b
-    while n > 0:
-        n -= 1
-        p = stack[n]
-        right[p] = rest
-        left_rank = rank[left[p]] if left[p] >= 0 else 0
-        rest_rank = rank[rest] if rest >= 0 else 0
-        if left_rank < rest_rank:
-            left[p], right[p] = right[p], left[p]
-            left_rank, rest_rank = rest_rank, left_rank
-        rank[p] = rest_rank + 1
-        rest = p
-    return rest
-
-
-@nb.njit(cache=True)
-def _build(arc, cost, row, order, head, left, right, rank):
-    """Heaps from swaps sorted by (arc, cost, row): a sorted list is a leftist heap as it stands."""
-    size = head.shape[0]
-    previous = -1
-    for position in range(order.size - 1, -1, -1):
-        e = order[position]
-        a, b = arc[e] // size, arc[e] % size
-        left[e] = previous if previous >= 0 and arc[previous] == arc[e] else -1
-        right[e] = -1
-        rank[e] = 1
-        head[a, b] = e
-        previous = e
+        sinks -= imbalance[a] < 0
+        base = distance[a] + potential[a]
+        for b in range(size):
+            if not visited[b]:
+                c = cost[a, b]
+                if a == funds or b == funds:
+                    c = min(c, _slack_cost(price, unused, free, low_bonus, a, b, funds))
+                if c < FAR and base + c - potential[b] < distance[b]:
+                    distance[b] = base + c - potential[b]
+                    parent[b] = a
+    return n
 
 
 @nb.njit(inline="always")
@@ -82,152 +105,141 @@ def _is_valid(chosen, u, a, b, funds):
 
 
 @nb.njit(cache=True)
-def _grown(values, filled):
-    out = np.empty(2 * values.size + 1024, values.dtype)
-    out[:filled] = values[:filled]
-    return out
+def _clean(chosen, a, b, head, bound, cost, key, row, left, right, rank, stack):
+    """Drop swaps from the top of a -> b that have become impossible, and note what the arc costs at least."""
+    funds = head.shape[0] - 1
+    e = head[a, b]
+    while e >= 0 and not _is_valid(chosen, row[e], a, b, funds):
+        e = merge(left[e], right[e], key, row, left, right, rank, stack)
+    head[a, b] = e
+    cost[a, b] = min(key[e], bound[a, b]) if e >= 0 else bound[a, b]
 
 
 @nb.njit(inline="always")
-def _arc_cost(top, price, slack, a, b, funds):
-    """Cost of a -> b: the cheapest customer's swap, or quota that goes unused at the fund's price."""
-    cost = top[a, b]
-    if a == funds:
-        cost = min(cost, price[b])
-    elif b == funds and slack[a] > 0:
-        cost = min(cost, -price[a])
-    return cost
-
-
-@nb.njit(cache=True)
-def _nearest(top, price, slack, imbalance, potential, distance, parent, visited):
-    """Dijkstra from every node with too much to the nearest with too little: that node, or -1."""
-    size = top.shape[0]
-    for v in range(size):
-        distance[v] = 0 if imbalance[v] > 0 else FAR
-        parent[v] = -1
-        visited[v] = False
-    while True:
-        a = -1
-        for v in range(size):
-            if not visited[v] and distance[v] < FAR and (a < 0 or distance[v] < distance[a]):
-                a = v
-        if a < 0:
-            return -1
-        visited[a] = True
-        if imbalance[a] < 0:
-            return a
-        for b in range(size):
-            if not visited[b]:
-                cost = _arc_cost(top, price, slack, a, b, size - 1)
-                if cost < FAR:
-                    through = distance[a] + cost + potential[a] - potential[b]
-                    if through < distance[b]:
-                        distance[b] = through
-                        parent[b] = a
+def _is_real(cost, head, key, price, unused, free, low_bonus, a, b, funds):
+    """Whether the arc's cost is that of a swap at hand or of leaving quota unused, and not a mere bound."""
+    if head[a, b] >= 0 and key[head[a, b]] == cost[a, b]:
+        return True
+    if a != funds and b != funds:
+        return False
+    return _slack_cost(price, unused, free, low_bonus, a, b, funds) <= cost[a, b]
 
 
 @nb.njit(cache=True)
 def _exchange(
-    revenue, tolerance, risk, mask, offset, scale, price, chosen, imbalance, slack, theta, head, key,
-    row, left, right, rank, potential, max_paths,
+    revenue, tolerance, risk, mask, offset, scale, chosen, imbalance, price, unused, free, low_bonus, bound, head, key,
+    row, left, right, rank, used, potential, max_paths,
 ):  # fmt: skip
     """Move customers until every fund is right. Returns status, paths, moves; updates chosen, imbalance, potential."""
     size = head.shape[0]
     funds = size - 1
-    used = key.size
     stack = np.empty(256, np.int64)
-    top = np.full((size, size), FAR)
+    cost = np.full((size, size), FAR)
     for a in range(size):
         for b in range(size):
             if a != b:
-                _clean(chosen, a, b, head, top, key, row, left, right, rank, stack)
+                _clean(chosen, a, b, head, bound, cost, key, row, left, right, rank, stack)
     distance, parent, visited = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.bool_)
-    path = np.empty(size, np.int64)
-    reach = np.int64(0)
+    order, path, touched = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.bool_)
     paths = moves = 0
     while (imbalance != 0).any():
         if paths >= max_paths:
             return STOPPED, paths, moves
-        sink = _nearest(top, price, slack, imbalance, potential, distance, parent, visited)
-        # swaps beyond theta were not collected: a longer path might miss a shorter way through one of them
-        if sink < 0 or reach + distance[sink] > theta:
-            return WIDEN, paths, moves
-        length = distance[sink]
-        reach += length
+        found = _search(cost, price, unused, free, low_bonus, imbalance, potential, distance, parent, visited, order)
+        if found == 0 or imbalance[order[found - 1]] >= 0:
+            reach = FAR  # some fund cannot be reached at all: the prices of those that can are still right
+            for i in range(found):
+                if imbalance[order[i]] < 0:
+                    reach = distance[order[i]]
+            if reach == FAR:
+                return WIDEN, paths, moves
+        else:
+            reach = distance[order[found - 1]]
         for v in range(size):
-            potential[v] += min(distance[v], length)
-        n = 0
-        v = sink
-        while v >= 0:
-            path[n] = v
-            n += 1
-            v = parent[v]
-        source = path[n - 1]
-        paths += 1
-        again = True
-        while again:  # as often as customers are tied along the whole path
+            potential[v] += min(distance[v], reach)
+        touched[:] = False
+        before = paths
+        for i in range(found):
+            sink = order[i]
+            if imbalance[sink] >= 0 or distance[sink] > reach:
+                continue
+            n = 0
+            v = sink
+            free_path = True
+            while v >= 0 and free_path:
+                free_path = not touched[v]
+                path[n] = v
+                n += 1
+                v = parent[v]
             for s in range(n - 1):
-                a, b = path[s + 1], path[s]
-                if _arc_cost(top, price, slack, a, b, funds) < top[a, b]:
-                    slack[b if a == funds else a] += 1 if a == funds else -1
-                    continue
-                e = head[a, b]
-                head[a, b] = _merge(left[e], right[e], key, row, left, right, rank, stack)
-                u = row[e]
-                moves += 1
-                for j in range(chosen.shape[1]):
-                    if chosen[u, j] == (-1 if a == funds else a):
-                        chosen[u, j] = -1 if b == funds else b
-                        break
-                if used + 2 * size > key.size:
-                    key, row = _grown(key, used), _grown(row, used)
-                    left, right, rank = _grown(left, used), _grown(right, used), _grown(rank, used)
-                # what the customer could do now: swap b for something, or another fund for a
-                r_a = 0.0 if a == funds else units(revenue[u, a], scale) + offset[a]
-                r_b = 0.0 if b == funds else units(revenue[u, b], scale) + offset[b]
-                for c in range(size):
-                    if c == funds:
-                        if b == funds:
-                            continue
-                        loss, x, y = r_b, b, funds
-                    elif not may_see(tolerance, risk, mask, u, c):
-                        continue
-                    elif holds(chosen, u, c):
-                        if c == b or a == funds:
-                            continue
-                        loss, x, y = units(revenue[u, c], scale) + offset[c] - r_a, c, a
-                    else:
-                        loss, x, y = r_b - (units(revenue[u, c], scale) + offset[c]), b, c
-                    if loss <= theta:
-                        key[used], row[used] = np.int64(loss), u
-                        left[used], right[used], rank[used] = -1, -1, 1
-                        head[x, y] = _merge(head[x, y], used, key, row, left, right, rank, stack)
-                        used += 1
-            imbalance[source] -= 1
-            imbalance[sink] += 1
+                if not free_path:
+                    break
+                free_path = _is_real(cost, head, key, price, unused, free, low_bonus, path[s + 1], path[s], funds)
+            if not free_path:
+                continue
+            source = path[n - 1]
             for s in range(n):
-                for w in range(size):
-                    if w != path[s]:
-                        _clean(chosen, path[s], w, head, top, key, row, left, right, rank, stack)
-                        _clean(chosen, w, path[s], head, top, key, row, left, right, rank, stack)
-            again = imbalance[source] > 0 and imbalance[sink] < 0
-            for s in range(n - 1):
-                a, b = path[s + 1], path[s]
-                cost = _arc_cost(top, price, slack, a, b, funds)
-                again = again and cost < FAR and cost + potential[a] - potential[b] == 0
+                touched[path[s]] = True
+            paths += 1
+            again = True
+            while again:  # as often as customers are tied along the whole path
+                for s in range(n - 1):
+                    a, b = path[s + 1], path[s]
+                    if (a == funds or b == funds) and (
+                        _slack_cost(price, unused, free, low_bonus, a, b, funds) + potential[a] == potential[b]
+                    ):
+                        unused[b if a == funds else a] += 1 if a == funds else -1
+                        continue
+                    e = head[a, b]
+                    head[a, b] = merge(left[e], right[e], key, row, left, right, rank, stack)
+                    u = row[e]
+                    moves += 1
+                    for j in range(chosen.shape[1]):
+                        if chosen[u, j] == (-1 if a == funds else a):
+                            chosen[u, j] = -1 if b == funds else b
+                            break
+                    if used + 2 * size > key.size:
+                        key, row = grown(key, used), grown(row, used)
+                        left, right, rank = grown(left, used), grown(right, used), grown(rank, used)
+                    # what the customer could do now: swap b for something, or another fund for a
+                    r_a = 0.0 if a == funds else units(revenue[u, a], scale) + offset[a]
+                    r_b = 0.0 if b == funds else units(revenue[u, b], scale) + offset[b]
+                    for c in range(size):
+                        if c == funds:
+                            if b == funds:
+                                continue
+                            loss, x, y = r_b, b, funds
+                        elif not may_see(tolerance, risk, mask, u, c):
+                            continue
+                        elif holds(chosen, u, c):
+                            if c == b or a == funds:
+                                continue
+                            loss, x, y = units(revenue[u, c], scale) + offset[c] - r_a, c, a
+                        else:
+                            loss, x, y = r_b - (units(revenue[u, c], scale) + offset[c]), b, c
+                        if loss < bound[x, y]:
+                            key[used], row[used] = np.int64(loss), u
+                            left[used], right[used], rank[used] = -1, -1, 1
+                            head[x, y] = merge(head[x, y], used, key, row, left, right, rank, stack)
+                            used += 1
+                imbalance[source] -= 1
+                imbalance[sink] += 1
+                for s in range(n):
+                    for w in range(size):
+                        if w != path[s]:
+                            _clean(chosen, path[s], w, head, bound, cost, key, row, left, right, rank, stack)
+                            _clean(chosen, w, path[s], head, bound, cost, key, row, left, right, rank, stack)
+                again = imbalance[source] > 0 and imbalance[sink] < 0
+                for s in range(n - 1):
+                    a, b = path[s + 1], path[s]
+                    c = cost[a, b]
+                    if a == funds or b == funds:
+                        c = min(c, _slack_cost(price, unused, free, low_bonus, a, b, funds))
+                    again = again and c < FAR and c + potential[a] - potential[b] == 0
+                    again = again and _is_real(cost, head, key, price, unused, free, low_bonus, a, b, funds)
+        if paths == before:
+            return WIDEN, paths, moves
     return DONE, paths, moves
-
-
-@nb.njit(cache=True)
-def _clean(chosen, a, b, head, top, key, row, left, right, rank, stack):
-    """Drop swaps from the top of a -> b that have become impossible."""
-    funds = head.shape[0] - 1
-    e = head[a, b]
-    while e >= 0 and not _is_valid(chosen, row[e], a, b, funds):
-        e = _merge(left[e], right[e], key, row, left, right, rank, stack)
-    head[a, b] = e
-    top[a, b] = key[e] if e >= 0 else FAR
 
 
 def exchange(
@@ -237,11 +249,10 @@ def exchange(
     mask: Any,
     offset: np.ndarray,
     scale: float,
-    price: np.ndarray,
     chosen: np.ndarray,
-    excess: np.ndarray,
-    unused: np.ndarray,
-    theta: float,
+    imbalance: np.ndarray,
+    supply: Supply,
+    bound: np.ndarray,
     swaps: tuple[np.ndarray, np.ndarray, np.ndarray],
     max_paths: int,
 ) -> Exchange:
@@ -251,31 +262,30 @@ def exchange(
     ----------
     revenue, tolerance, risk, mask, offset, scale
         As in `price_pass`.
-    price : (F,) int64
-        Price of each fund in units, >= 0: what it costs to leave an exposure of it unused.
-    chosen : (U, K) int16, updated
-        The best choice of every customer at these prices.
-    excess : (F,) int64
-        Exposures that each fund has too many (negative: too few).
-    unused : (F,) int64
-        Exposures of each fund that may stay unused, its price being 0; they are taken when that pays.
-    theta : float
-        All swaps that lose at most theta are in `swaps`; a path longer than that ends with status ``WIDEN``.
-    swaps : (arc, cost, row) from `collect_swaps`
+    chosen : (n, K) int16, updated
+        The best choice of these customers at these prices.
+    imbalance : (F + 1,) int64
+        Exposures that each fund has too many (negative: too few), and last slots that stay empty too many.
+    supply : Supply
+        Its `unused` is updated.
+    bound : (F + 1, F + 1) int64
+        Every swap a -> b that costs less than bound[a, b] is in `swaps`.
+    swaps : (arc, cost, row)
+        From `candidates`; rows count within these customers.
     max_paths : int
-        Stop after as many paths, with status ``STOPPED``.
+        Stop after about as many paths, with status ``STOPPED``.
+
+    Returns
+    -------
+    Exchange
+        ``WIDEN`` where every path left rests on a bound.
     """
+    size = imbalance.size
     arc, cost, row = swaps
-    size = excess.size + 1
-    n = arc.size
-    head = np.full((size, size), -1, np.int64)
-    left, right, rank = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    _build(arc, cost, row, np.lexsort((row, cost, arc)), head, left, right, rank)
-    imbalance = np.append(excess, -excess.sum()).astype(np.int64)
+    heaps = build(arc, cost, row, size, max(1024, arc.size // 4))
     potential = np.zeros(size, np.int64)
-    slack = np.append(unused, 0)
     status, paths, moves = _exchange(
-        revenue, tolerance, risk, mask_words(mask), offset, scale, price, chosen, imbalance, slack, theta, head, cost,
-        row, left, right, rank, potential, max_paths,
+        revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, imbalance.astype(np.int64), supply.price,
+        supply.unused, supply.free, np.int64(supply.low_bonus), bound, *heaps, arc.size, potential, max_paths,
     )  # fmt: skip
     return Exchange(status, potential, paths, moves)

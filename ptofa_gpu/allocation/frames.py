@@ -8,6 +8,7 @@ import numpy as np
 
 from ptofa_gpu._columns import eager
 from ptofa_gpu.allocation._checks import pack
+from ptofa_gpu.allocation.blocks import are_blocks, is_file, read_blocks
 from ptofa_gpu.device import as_array
 from ptofa_gpu.errors import InputError, SchemaError
 
@@ -162,10 +163,13 @@ def _revenue(
     revenue: Any, customer_ids: np.ndarray, fund_ids: np.ndarray, missing: str, problems: list[str]
 ) -> tuple[Any, np.ndarray | None]:
     """E in the order of the ids, on the device of the frame; and the pairs a long frame holds, if not all."""
+    by_blocks = is_file(revenue) or are_blocks(revenue)
     try:
-        frame = eager(revenue, "revenue")
+        frame = None if by_blocks else eager(revenue, "revenue")
     except InputError:  # no frame, so an array of some library
-        E = as_array(revenue)
+        frame = None
+    if frame is None:
+        E = read_blocks(revenue) if by_blocks else as_array(revenue)
         if E.shape != (customer_ids.size, fund_ids.size):
             problems.append(
                 f"revenue has shape {E.shape}; customers has {customer_ids.size:,} rows and funds {fund_ids.size:,}"

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation.baselines import close_slots
-from ptofa_gpu.device import array_namespace
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.device import array_namespace, to_device
 from ptofa_gpu.ops.commit import commit
 from ptofa_gpu.ops.score import Tail, score_and_pick
 from ptofa_gpu.ops.select import find_cut
 from ptofa_gpu.ops.sums import column_sums
 
 if TYPE_CHECKING:
+    from ptofa_gpu.allocation.blocks import RevenueBlocks
     from ptofa_gpu.allocation.problem import AllocationProblem
     from ptofa_gpu.allocation.watch import Watch
 
 
-def heuristic(problem: AllocationProblem, revenue: Any, tail: Tail, watch: Watch) -> Any:
+def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, watch: Watch) -> Any:
     """The paper's greedy allocation (arXiv 2503.03165, Algorithm 1).
 
     Customers are served in order of their score (Eq. 7), each taking the eligible, open funds of highest revenue, K or
@@ -31,8 +31,8 @@ def heuristic(problem: AllocationProblem, revenue: Any, tail: Tail, watch: Watch
     Parameters
     ----------
     problem : AllocationProblem
-    revenue : (U, F) float32
-        The problem's revenue on the device that does the work.
+    revenue : RevenueBlocks
+        The problem's revenue, its blocks on the device that does the work.
     tail : {"zero", "drop", "inf"}
         See `score_and_pick`.
     watch : Watch
@@ -62,27 +62,56 @@ def heuristic(problem: AllocationProblem, revenue: Any, tail: Tail, watch: Watch
     key = xp.zeros(n_customers, xp.uint64)
     done = xp.zeros(n_customers, xp.uint8)
     open_quota = problem.quota.copy()
-    sums = column_sums(revenue, tolerance, risk, mask, shift)
+
+    def limits(lo: int, hi: int) -> tuple[Any, Any, Any]:
+        return tolerance[lo:hi], risk, None if mask is None else mask[lo:hi]
+
+    sums = np.zeros(n_funds, np.int64)
+    for lo, hi, block in revenue.iterate():
+        sums += column_sums(block, *limits(lo, hi), shift)
     served = 0
     if problem.slots_of is not None and not problem.slots_of.all():
         # who has no slot is not waiting to be served
-        none = problem.slots_of == 0
-        done[xp.asarray(none)] = 1
-        served = int(none.sum())
-        rest = None if mask is None else mask[none]
-        sums = sums - column_sums(revenue[none], tolerance[none], risk, rest, shift)
+        none = np.flatnonzero(problem.slots_of == 0)
+        at = xp.asarray(none)
+        done[at] = 1
+        served = none.size
+        rest = None if mask is None else mask[at]
+        sums -= column_sums(revenue.rows(at), tolerance[at], risk, rest, shift)
     while (open_quota > 0).any() and served < n_customers:
         is_open = open_quota > 0
         alpha = np.zeros(n_funds)
         alpha[is_open] = np.ldexp(sums[is_open].astype(np.float64), -shift) / open_quota[is_open]
-        score_and_pick(revenue, tolerance, risk, mask, done, alpha, is_open, tail, key, picks)
+        for lo, hi, block in revenue.iterate():
+            waiting = done[lo:hi]
+            score_and_pick(block, *limits(lo, hi), waiting, alpha, is_open, tail, key[lo:hi], picks[lo:hi])
         close_slots(problem, picks)
         cut = find_cut(key, picks, done, open_quota)
-        counts, gone, committed = commit(revenue, tolerance, risk, mask, key, picks, done, cut, shift, chosen)
-        open_quota -= counts
-        sums = sums - gone
-        served += committed
-        watch.advance(committed)
+        before = served
+        for lo, hi, block in revenue.iterate():
+            place = (key[lo:hi], picks[lo:hi], done[lo:hi], _counted_from(cut, lo), shift, chosen[lo:hi])
+            counts, gone, committed = commit(block, *limits(lo, hi), *place)
+            open_quota -= counts
+            sums -= gone
+            served += committed
+        watch.advance(served - before)
         if watch.expired():
             break
     return chosen
+
+
+#: Kernels keep ~row in as many bits, so that a larger number means an earlier row (kernels/common.cuh).
+_ROW_MASK = (1 << 40) - 1
+
+
+def _counted_from(cut: Any, lo: int) -> Any:
+    """The cut as a block sees it whose rows count from `lo` on."""
+    if lo == 0:
+        return cut
+    if isinstance(cut, tuple):
+        return cut[0], cut[1] - lo  # below 0 when it lies before the block: only larger keys are committed
+    key, row, runs_out = (int(x) for x in to_device(cut, "cpu"))
+    row += lo
+    if row > _ROW_MASK:  # before the block
+        key, row = key + 1, 0
+    return array_namespace(cut).asarray(np.array([key, row, runs_out], np.uint64))

@@ -18,19 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu.allocation.dual import Choices, newton, windows, wrong_place
-from ptofa_gpu.allocation.exchange import DONE, Exchange, exchange
-from ptofa_gpu.ops.choices import choices, take
-from ptofa_gpu.ops.price import price_pass
-from ptofa_gpu.ops.swaps import collect_swaps, swap_margins
+from ptofa_gpu.allocation.dual import Choices, Quotas, newton
+from ptofa_gpu.allocation.exchange import DONE, Supply, exchange
+from ptofa_gpu.allocation.passes import ALL_SWAPS, Passes
+from ptofa_gpu.allocation.ties import deal, share_out
 
 if TYPE_CHECKING:
+    from ptofa_gpu.allocation.blocks import RevenueBlocks
     from ptofa_gpu.allocation.problem import AllocationProblem
     from ptofa_gpu.allocation.watch import Watch
 
+#: Customers in the samples: the first is solved exactly from scratch, the others by Newton's method from the last.
 SMALL_SAMPLE, FIRST_SAMPLE, GROWTH = 1024, 20_000, 8
+#: Passes in which Newton's method must get somewhere.
+SAMPLE_PATIENCE, PATIENCE = 6, 3
 PATHS_AT_A_TIME = 20_000
-ALL_AT_ONCE = 400_000  # pairs: with fewer all swaps are collected
+#: Rows the first window of an exchange takes in, and how fast windows grow that turn out too small.
+FIRST_WINDOW, WIDER = 8192, 4
+# rough costs in nanoseconds, only to choose between another pass and another path; they never depend on the machine
+_PAIR, _PATH, _NODE, _ARC = 9.0, 2000.0, 400.0, 1.5
 
 
 @dataclass
@@ -46,36 +52,25 @@ class Optimum:
 
 
 def optimal(
-    problem: AllocationProblem, revenue: np.ndarray, watch: Watch, warm_start: np.ndarray | None = None
+    problem: AllocationProblem, source: RevenueBlocks, watch: Watch, warm_start: np.ndarray | None = None
 ) -> Optimum:
     """The plan of greatest expected revenue, and prices that prove it.
 
     Parameters
     ----------
     problem : AllocationProblem
-    revenue : (U, F) float32
+    source : RevenueBlocks
+        The revenue, its blocks on the device that does the work.
     watch : Watch
         Stops the work when the time is up; what there is then is returned with ``complete=False``.
     warm_start : (F,) float64, optional
         Prices in currency to start from, such as an earlier plan's.
     """
-    solver = _Solver(problem, revenue, watch)
-    return solver.solve(warm_start)
-
-
-#: revenue, tolerance, risk and mask: what every pass over the customers reads
-Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
-
-
-def _every(array: np.ndarray, stride: int) -> np.ndarray:
-    """Every stride-th row, laid out and writeable as the whole is: for anything else Numba would compile anew."""
-    out = np.ascontiguousarray(array[::stride])
-    out.setflags(write=array.flags.writeable)
-    return out
+    return _Solver(problem, source, watch).solve(warm_start)
 
 
 class _Solver:
-    def __init__(self, problem: AllocationProblem, revenue: np.ndarray, watch: Watch):
+    def __init__(self, problem: AllocationProblem, source: RevenueBlocks, watch: Watch):
         self.problem, self.watch = problem, watch
         n_funds = problem.n_funds
         # The bonus outweighs the longest change of plan, F + 1 swaps of at most 2 max |E|; with it values stay below
@@ -84,155 +79,191 @@ class _Solver:
         self.shift = 49 - int(np.frexp(bonus)[1])
         self.scale = 2.0**self.shift
         self.bonus = float(np.rint(bonus * self.scale))
-        self.data: Data = (revenue, problem.tolerance, problem.risk, problem.mask)
-        self.quota = problem.quota.astype(np.float64)
-        self.floating = problem.case == "exact"
-        self.passes = 0
-
-    def sample(self, price: np.ndarray, quota: np.ndarray, stride: int) -> Choices:
-        """What every stride-th customer takes, the windows chosen to fit."""
-        self.passes += 1
-        n = self.problem.n_funds
-        held, other, margin, value = choices(*self.data, self.bonus - price, self.scale, self.problem.k, stride=stride)
-        held, other, margin = held.ravel(), other.ravel(), margin.ravel()
-        counts = np.bincount(held, minlength=n + 1)
-        # as many customers as the next, larger sample is likely to find in the wrong place
-        least = max(32, math.isqrt(margin.size // n))
-        delta = windows(held, other, margin, wrong_place(counts, quota, price, self.floating), least)
-        close = margin < delta[held, other]
-        pair = held[close].astype(np.int64) * (n + 1) + other[close]
-        swaps = np.bincount(pair, minlength=(n + 1) ** 2).reshape(n + 1, n + 1)
-        return Choices(counts, swaps, delta, value)
-
-    def look(self, price: np.ndarray, delta: np.ndarray) -> Choices:
-        """What every customer takes."""
-        self.passes += 1
-        found = price_pass(*self.data, self.bonus - price, self.scale, delta, self.problem.k)
-        return Choices(found[0], found[1], delta, found[2])
+        self.all = Passes.over(problem, source, self.scale)
+        low = problem.quota_low if problem.has_ranges else np.zeros(n_funds)
+        self.quotas = Quotas(low.astype(np.float64), problem.quota.astype(np.float64), problem.case == "exact")
+        # a fund short of its lower bound is worth a bonus of its own: its price may fall as far below 0
+        self.floor = np.where(low > 0, -self.bonus, 0.0)
 
     def solve(self, warm_start: np.ndarray | None) -> Optimum:
-        problem, n_funds = self.problem, self.problem.n_funds
-        rows, price = problem.n_customers, self._start(warm_start)
-        size = max(FIRST_SAMPLE, 64 * n_funds)
-        delta = None
+        everyone = self.all
+        price = self._start(warm_start)
+        size, delta = FIRST_SAMPLE, None
         while True:
-            stride = max(1, rows // size)
-            share = self.quota * (len(range(0, rows, stride)) / rows)
-
-            def look(p: np.ndarray, stride: int = stride, share: np.ndarray = share) -> Choices:
-                return self.sample(p, share, stride)
-
-            last = stride == 1
+            stride = max(1, everyone.rows // size)
+            if stride == 1:
+                break
+            some, quotas = everyone.every(stride), self._share(stride)
             # a sample's own quotas are off by about sqrt(n F) exposures: closer than that is wasted
-            enough = self._enough() if last else 0.25 * math.sqrt(share.size * problem.slots / stride)
-            found = newton(look, share, price, enough, self.floating, self._most_passes(), self.watch.expired)
+            enough = 0.25 * math.sqrt(self.problem.n_funds * self.problem.slots / stride)
+            found = newton(
+                lambda p, some=some, quotas=quotas: self._judge(some, p, quotas),  # type: ignore[misc]
+                quotas, price, self.floor, enough, SAMPLE_PATIENCE, self.watch.expired,
+            )  # fmt: skip
             price, delta = found.price, found.delta
-            if last:
-                return self._settle(price, found.error)
-            if size * GROWTH > rows:
+            if found.error > 4 * enough:
+                price = self._exact(some, price, stride)
+            everyone.count += some.count
+            # what this sample leaves for everyone to put right; if that is little, a larger one would be a detour
+            if stride * min(found.error, enough) <= self._enough(everyone) or size * GROWTH > everyone.rows:
                 break
             size *= GROWTH
-        found = newton(
-            lambda p: self.look(p, delta), self.quota, price, self._enough(), self.floating, 12, self.watch.expired
-        )
-        return self._settle(found.price, found.error)
+        chosen = everyone.empty_plan()
+        everyone.take(self.bonus - price, chosen)
+        if self._wrong(everyone.held(chosen), price) > self._enough(everyone) and not self._untie(price, chosen):
+            price = self._refine(price, delta)
+            everyone.take(self.bonus - price, chosen)
+            if self._wrong(everyone.held(chosen), price) > self._enough(everyone):
+                self._untie(price, chosen)
+        self.watch.advance(everyone.rows // 2)  # the rest is a plan already, all but a few exposures
+        return self._settle(price, chosen)
 
-    def _most_passes(self) -> int:
-        """Where ties stall Newton's method the exchange is quicker; with many funds it is not."""
-        return min(60, 16 + self.problem.n_funds // 2)
+    # -- prices --------------------------------------------------------------------------------------------------
+    def _share(self, stride: int) -> Quotas:
+        rows = self.all.rows
+        return self.quotas.share(len(range(0, rows, stride)) / rows)
 
-    def _enough(self) -> float:
-        """How many exposures in the wrong place the exchange puts right in no time."""
-        return max(4.0 * self.problem.n_funds, self.problem.slots / 40_000)
+    def _judge(self, some: Passes, price: np.ndarray, quotas: Quotas) -> Choices:
+        return some.judge(self.bonus - price, lambda counts: quotas.wrong_place(counts, price))
+
+    def _refine(self, price: np.ndarray, delta: np.ndarray | None) -> np.ndarray:
+        """Newton's method on everyone, with the last sample's windows."""
+
+        def look(p: np.ndarray) -> Choices:
+            return self._judge(self.all, p, self.quotas) if delta is None else self.all.look(self.bonus - p, delta)
+
+        enough = self._enough(self.all)
+        return newton(look, self.quotas, price, self.floor, enough, PATIENCE, self.watch.expired).price
+
+    def _enough(self, passes: Passes) -> float:
+        """How many exposures in the wrong place the exchange puts right in less time than a pass takes."""
+        n = passes.funds
+        path = _PATH + _NODE * n + _ARC * n**2
+        return max(4.0, 0.5 * _PAIR * passes.rows * n * passes.k / path)
+
+    def _wrong(self, counts: np.ndarray, price: np.ndarray) -> float:
+        return float(np.abs(self.quotas.wrong_place(counts, price)).sum()) / 2
 
     def _start(self, warm_start: np.ndarray | None) -> np.ndarray:
         level = self.bonus if self.problem.case == "under" else 0.0
         if warm_start is None:
             return self._small_exact(np.full(self.problem.n_funds, level))
         price = np.rint(np.asarray(warm_start, np.float64) * self.scale) + level
-        return np.maximum(price - min(0.0, float(price.min())), 0.0)
+        if self.quotas.floating:
+            price -= price.min()
+        return np.maximum(price, self.floor)
 
     def _small_exact(self, price: np.ndarray) -> np.ndarray:
-        """Prices of a small sample, solved exactly from scratch: Newton's method is slow far from the answer.
+        """Prices of a small sample, solved exactly from scratch: Newton's method is slow far from the answer."""
+        stride = max(1, self.all.rows // max(SMALL_SAMPLE, 4 * self.problem.n_funds))
+        return self._exact(self.all.every(stride), price, stride)
+
+    def _exact(self, some: Passes, price: np.ndarray, stride: int) -> np.ndarray:
+        """Prices of a sample, solved exactly.
 
         The sample's quotas err on the side that a sample can meet, so that nobody's price stands for a missing fund.
         """
-        problem = self.problem
-        rows, n_funds = problem.n_customers, problem.n_funds
-        stride = max(1, rows // max(SMALL_SAMPLE, 4 * n_funds))
-        revenue, tolerance, risk, mask = self.data
-        some = _every(revenue, stride)
-        data = (some, _every(tolerance, stride), risk, None if mask is None else _every(mask, stride))
-        share = self.quota * (len(some) / rows)
-        quota = np.floor(share * 0.98) if problem.case == "under" else np.ceil(share * 1.02)
-        chosen = np.empty((len(some), problem.k), np.int16)
-        take(*data, self.bonus - price, self.scale, chosen)
-        done = self._exchange(data, price, chosen, quota.astype(np.int64), math.inf)
-        return np.maximum(price - (done.potential[:-1] - done.potential[-1]), 0.0)
+        share = self._share(stride)
+        high = _whole(share.high * 0.98) if self.problem.case == "under" else np.ceil(share.high * 1.02)
+        quotas = Quotas(np.floor(share.low * 0.98), high)
+        chosen = some.empty_plan()
+        some.take(self.bonus - price, chosen)
+        price, _ = self._put_right(some, price, chosen, quotas)
+        if self.quotas.floating:
+            price = price - price.min()
+        return np.maximum(price, self.floor)
 
-    def _exchange(self, data: Data, price: np.ndarray, chosen: np.ndarray, quota: np.ndarray, theta: float) -> Exchange:
-        """One exchange over the swaps that lose at most theta."""
+    # -- the plan ------------------------------------------------------------------------------------------------
+    def _untie(self, price: np.ndarray, chosen: Any) -> bool:
+        """Decide for all who are indifferent at these prices at once; whether little is left to put right."""
         offset = self.bonus - price
-        counts = np.bincount(chosen[chosen >= 0].astype(np.int64), minlength=quota.size)
-        excess = counts - quota
-        unused = np.where((excess < 0) & (price <= 0), -excess, 0)
-        swaps = collect_swaps(*data, offset, self.scale, chosen, theta)
-        return exchange(
-            *data,
-            offset,
-            self.scale,
-            price.astype(np.int64),
-            chosen,
-            excess + unused,
-            unused,
-            theta,
-            swaps,
-            PATHS_AT_A_TIME,
-        )
+        groups = self.all.tied(offset, chosen)
+        if (
+            groups is None
+            or not groups.known
+            or sum(map(len, groups.rows)) * 4 < self._wrong(self.all.held(chosen), price)
+        ):
+            return False
+        has, picks, customers = groups.table()
+        rows = np.concatenate(groups.rows)
+        held = self.all.few(rows, chosen)
+        kinds = np.concatenate(groups.kinds)
+        own = has[kinds[:, None], held] & (held >= -1)  # -1 is the last column: the empty slot
+        fixed = self.all.held(chosen)[:-1] - np.bincount(held[own & (held >= 0)], minlength=self.problem.n_funds)
+        least, most = self.quotas.wanted(price)
+        must = np.append(np.maximum(least - fixed, 0), 0).astype(np.int64)
+        may = np.append(np.maximum(most - np.maximum(least, fixed), 0), self.problem.slots).astype(np.int64)
+        deal(groups, share_out(has, picks, customers, must, may), rows, kinds, held)
+        self.all.put(chosen, rows, held)
+        return self._wrong(self.all.held(chosen), price) <= self._enough(self.all)
 
-    def _settle(self, price: np.ndarray, error: float) -> Optimum:
-        """From prices that are nearly right to the plan that is exactly right."""
-        problem = self.problem
-        rows, n_funds = problem.n_customers, problem.n_funds
-        chosen = np.empty((rows, problem.k), np.int16)
-        take(*self.data, self.bonus - price, self.scale, chosen)
-        quarter = rows if rows * n_funds <= ALL_AT_ONCE else rows // 4
-        wanted = min(max(4096, rows // 64, 16 * n_funds, int(8 * error)), quarter)
-        moves = 0
-        complete = False
+    def _exchange(
+        self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas, theta: float
+    ) -> tuple[int, int, np.ndarray]:
+        """One exchange over the swaps that lose at most theta: its status, paths, and the prices it ends with."""
+        high, low = quotas.high.astype(np.int64), quotas.low.astype(np.int64)
+        counts = passes.held(chosen)[:-1]
+        # what may stay unused at this price; beyond it the fund is short
+        least = np.where(price > 0, 0, np.where(price < 0, high - low, 0))
+        most = np.where(price > 0, 0, np.where(price > self.floor, high - low, high))
+        unused = np.clip(high - counts, least, most)
+        excess = counts - high + unused
+        supply = Supply(price.astype(np.int64), unused, high - low, int(self.bonus))
+        if quotas.floating:
+            supply.free = high
+        if not excess.any():
+            return DONE, 0, price
+        found = passes.near(self.bonus - price, chosen, theta, int(np.abs(excess).sum()))
+        done = exchange(
+            *found.data, self.bonus - price, self.scale, found.chosen, np.append(excess, -excess.sum()), supply,
+            found.bound, found.swaps, PATHS_AT_A_TIME,
+        )  # fmt: skip
+        passes.put(chosen, found.rows, found.chosen)
+        self.moves += done.moves
+        price = price - (done.potential[:-1] - done.potential[-1])
+        # a fund that nobody has may be as cheap as it likes to be: no less than nothing
+        return done.status, done.paths, price if quotas.floating else np.maximum(price, self.floor)
+
+    moves = 0
+
+    def _put_right(self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas) -> tuple[np.ndarray, bool]:
+        """Exchanges over ever wider windows, from a plan that is best at its prices to one that meets the quotas.
+
+        Returns the prices it ends with, and whether it is done (else the time was up).
+        """
+        rows = passes.rows
+        error = float(np.abs(quotas.wrong_place(passes.held(chosen), price)).sum()) / 2
+        theta = math.inf
+        if rows * passes.funds > ALL_SWAPS:
+            wanted = min(max(FIRST_WINDOW, rows // 32, 16 * passes.funds, int(16 * error)), rows // 4)
+            theta = passes.theta(self.bonus - price, chosen, wanted)
         while True:
-            theta = self._window(self.bonus - price, chosen, wanted)
-            done = self._exchange(self.data, price, chosen, problem.quota, theta)
-            moves += done.moves
-            potential = (done.potential[:-1] - done.potential[-1]).astype(np.float64)
-            price = price - potential
-            if done.status == DONE:
-                complete = True
-                break
             if self.watch.expired():
-                break
-            # where there was progress the new prices bring others within reach; else look at everyone if need be
-            wanted = max(wanted, min(2 * wanted, quarter)) if done.paths else 8 * wanted
-        return self._optimum(chosen, price, complete, moves)
+                return price, False
+            status, paths, price = self._exchange(passes, price, chosen, quotas, theta)
+            if status == DONE:
+                return price, True
+            # where there was little progress the paths are longer than the window is wide
+            theta *= 2 if paths > 64 else WIDER
+            if theta > 2.0**52:
+                theta = math.inf
 
-    def _window(self, offset: np.ndarray, chosen: np.ndarray, wanted: int) -> float:
-        """How much a swap may lose so that about `wanted` customers have one; infinite when that is everyone."""
-        rows = self.problem.n_customers
-        stride = max(1, rows // 50_000)
-        margins = np.sort(swap_margins(*self.data, offset, self.scale, chosen, stride))
-        if wanted >= rows:
-            return math.inf
-        place = math.ceil(wanted / rows * margins.size)
-        return float(max(margins[min(place, margins.size - 1)], 1.0))
+    def _settle(self, price: np.ndarray, chosen: Any) -> Optimum:
+        """From prices that are nearly right to the plan that is exactly right."""
+        price, complete = self._put_right(self.all, price, chosen, self.quotas)
+        self.watch.advance(self.all.rows - self.all.rows // 2)
+        return self._optimum(chosen, price, complete)
 
-    def _optimum(self, chosen: np.ndarray, price: np.ndarray, complete: bool, moves: int) -> Optimum:
+    def _optimum(self, chosen: Any, price: np.ndarray, complete: bool) -> Optimum:
         problem = self.problem
         if problem.case == "under":
             price = price - self.bonus
         elif problem.case == "exact":
             price = price - price.min()
         price = np.ldexp(price, -self.shift) if problem.max_revenue else np.zeros(problem.n_funds)
-        return Optimum(chosen, price, self._bound(price), complete, self.passes, moves)
+        bound = self._bound(price)
+        self.all.put_in_order(chosen)
+        return Optimum(chosen, price, bound, complete, self.all.count, self.moves)
 
     def _bound(self, price: np.ndarray) -> float:
         """g(price): no plan that meets every constraint earns more. In finer units: there is no bonus."""
@@ -245,8 +276,20 @@ class _Solver:
         # Where every slot must be filled all values are lifted above 0, and the lift is taken off again.
         lift = 0.0 if problem.case == "under" else float(np.rint(np.ldexp(2 * largest, shift))) + 1
         never = np.zeros((problem.n_funds + 1,) * 2)
-        counts, _, value = price_pass(*self.data, lift - units, 2.0**shift, never, problem.k)
-        self.passes += 1
-        dual = value - int(lift) * problem.slots + sum(int(p) * int(d) for p, d in zip(units, problem.quota))
-        rounded = int(counts[:-1].sum())  # values of E that were rounded to units, by half a unit at most
+        everyone = self.all
+        scale, everyone.scale = everyone.scale, 2.0**shift
+        found = everyone.look(lift - units, never)
+        everyone.scale = scale
+        # a fund that may get fewer than its quota counts with what is worst for the bound
+        counted = np.where(units < 0, problem.quota_low, problem.quota) if problem.case == "over" else problem.quota
+        dual = found.value - int(lift) * problem.slots + sum(int(p) * int(d) for p, d in zip(units, counted))
+        rounded = int(found.counts[:-1].sum())  # values of E that were rounded to units, by half a unit at most
         return math.ldexp(dual, -shift) + rounded * math.ldexp(1.0, -shift - 1)
+
+
+def _whole(share: np.ndarray) -> np.ndarray:
+    """Shares as whole numbers with the same sum, rounded down: the largest remainders are rounded up."""
+    out = np.floor(share)
+    left = int(share.sum() - out.sum())
+    out[np.argsort(out - share, kind="stable")[:left]] += 1
+    return out

@@ -71,9 +71,12 @@ class AllocationPlan:
         n = self.problem.n_funds
         self.funds = to_device(self.funds, self.problem.device)
         host = self.host_funds()
-        self.exposures: np.ndarray = np.bincount(host[host >= 0].astype(np.int64), minlength=n).astype(np.int64)
+        self.exposures = np.zeros(n, np.int64)
+        for lo, hi in self.problem.blocks():
+            part = host[lo:hi]
+            self.exposures += np.bincount(part[part >= 0].astype(np.int64), minlength=n)
         shift = self.problem.fixed_point_shift
-        self.objective: float = math.ldexp(chosen_sum(self.problem.revenue, self.funds, shift), -shift)
+        self.objective: float = math.ldexp(_earned(self.problem, self.funds, shift), -shift)
         self.unfilled: int = self.problem.slots - int(self.exposures.sum())
 
     @property
@@ -123,7 +126,10 @@ class AllocationPlan:
         funds = self.host_funds()
         row, slot = np.nonzero(funds >= 0)
         fund = funds[row, slot].astype(np.int64)
-        revenue = self.problem.host_revenue()[row, fund]
+        revenue = np.empty(row.size, np.float32)
+        for lo, hi, block in self.problem.host_blocks():
+            a, b = np.searchsorted(row, [lo, hi])
+            revenue[a:b] = block[row[a:b] - lo, fund[a:b]]
         ids, names = self.problem.customer_ids, self.problem.fund_ids
         return {
             "customer": row if ids is None else ids[row],
@@ -172,10 +178,10 @@ class AllocationPlan:
         price."""
         funds, p = self.host_funds(), self.problem
         earned = np.zeros(p.n_funds)
-        for lo, hi in p.blocks():
+        for lo, hi, block in p.host_blocks():
             pick = funds[lo:hi]
             row, slot = np.nonzero(pick >= 0)
-            value = np.asarray(p.revenue[lo:hi] if p.device == "cpu" else p.revenue[lo:hi].get())[row, pick[row, slot]]
+            value = block[row, pick[row, slot]]
             earned += np.bincount(pick[row, slot].astype(np.int64), weights=value, minlength=p.n_funds)
         table = {
             "fund": np.asarray(p.names, dtype=object),
@@ -220,6 +226,28 @@ class AllocationPlan:
         fullest = " among plans with as many exposures" if self.status == "infeasible" else ""
         return f", the certified optimum{fullest}"
 
+    def explore(self, funds: Any = None) -> Any:
+        """Sliders for quotas and K that solve again from this plan's prices, in a notebook.
+
+        Parameters
+        ----------
+        funds : sequence of int, optional
+            Which funds get a slider; by default all, or where there are many, those of the largest prices.
+
+        Returns
+        -------
+        ptofa_gpu.reporting.explore.Explorer
+            ``.plan`` is the plan of the sliders as they stand.
+
+        Raises
+        ------
+        MissingPackageError
+            Without ipywidgets.
+        """
+        from ptofa_gpu.reporting.explore import Explorer
+
+        return Explorer(self, funds)
+
     def __repr__(self) -> str:
         if math.isnan(self.gap):
             gap = "gap unknown"
@@ -249,6 +277,12 @@ class AllocationPlan:
             f"<div class='ptofa-plan'><p>{words}</p><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>{more}</div>"
         )
+
+
+def _earned(problem: AllocationProblem, funds: Any, shift: int) -> int:
+    """Revenue of all exposures in fixed point; where E and the plan are in one place as it is, else block by block."""
+    revenue = problem.revenue_blocks()
+    return sum(chosen_sum(block, funds[lo:hi], shift, 1 << 17) for lo, hi, block in revenue.iterate())
 
 
 def decide_status(problem: AllocationProblem, exposures: np.ndarray) -> Status:

@@ -18,13 +18,16 @@ from ptofa_gpu.allocation._checks import (
     exclude_pairs,
     pack_eligible,
 )
+from ptofa_gpu.allocation.memory import fit_blocks, require_memory
+from ptofa_gpu.device import DeviceName
 from ptofa_gpu.errors import InputError, PtofaError
 
 if TYPE_CHECKING:
+    from ptofa_gpu.allocation.blocks import RevenueBlocks
     from ptofa_gpu.allocation.feasibility import Feasibility
 
-#: Rows looked at in one go by host-side passes that need a temporary per row.
-BLOCK_ROWS = 1 << 18
+#: Rows, and (customer, fund) pairs, looked at in one go by host-side passes that need temporaries of each.
+BLOCK_ROWS, BLOCK_PAIRS = 1 << 18, 1 << 23
 
 
 class AllocationProblem:
@@ -39,9 +42,11 @@ class AllocationProblem:
 
     Parameters
     ----------
-    revenue : array (U, F)
+    revenue : array (U, F), list of arrays, memory map or path
         Expected revenue E of each (customer, fund) pair, in currency per exposure. NumPy, CuPy or a torch tensor;
         it stays on the device where it is. Kept as float32, C-contiguous; copied only when it is not that already.
+        Or a list of such arrays, blocks of rows with the same funds; or a `numpy.memmap` or the path of a .npy file,
+        which stays on the disk and is read block by block whenever it is needed. The plan is the same bit for bit.
     quota : array (F,) or (F, 2)
         Exposures d each fund has bought; whole, not negative. Two columns are ranges [low, high].
     k : int or array (U,)
@@ -73,6 +78,8 @@ class AllocationProblem:
     InputError
         For NaN or infinite revenue, shapes that disagree, quotas that are negative or fractional, ranges whose low end
         is above the high one, k out of range, pairs that do not exist; the message names the place.
+    OutOfMemoryError
+        When a copy of E must be made that does not fit in memory.
 
     Examples
     --------
@@ -97,8 +104,8 @@ class AllocationProblem:
         fund_ids: Any = None,
         excluded: Any = None,
     ):
-        self.revenue, self.max_revenue = check_revenue(revenue)
-        n_customers, n_funds = self.revenue.shape
+        self._rows, self.max_revenue = check_revenue(revenue)
+        n_customers, n_funds = self._rows.shape
         names = None if names is None else list(names)
         self.quota, self._range_low = check_quota(quota, n_funds, names)
         self.k, self.slots_of = check_k(k, n_customers, n_funds)
@@ -138,7 +145,8 @@ class AllocationProblem:
         revenue : data frame or array (U, F)
             Either an array whose rows follow `customers` and whose columns follow `funds`; or a wide frame with the
             column ``customer`` and one column a fund, named by its id; or a long frame with the columns ``customer``,
-            ``fund`` and ``revenue``. Any library narwhals knows: pandas, Polars, PyArrow, cuDF, Modin.
+            ``fund`` and ``revenue``. Any library narwhals knows: pandas, Polars, PyArrow, cuDF, Modin. For an array
+            also a list of row blocks, a memory map or the path of a .npy file, as in :class:`AllocationProblem`.
         customers : data frame
             ``customer`` (unique) and, where there are risk limits, ``tolerance``; optionally ``k``, each customer's
             slots.
@@ -172,12 +180,12 @@ class AllocationProblem:
     @property
     def n_customers(self) -> int:
         """U."""
-        return int(self.revenue.shape[0])
+        return self._rows.shape[0]
 
     @property
     def n_funds(self) -> int:
         """F."""
-        return int(self.revenue.shape[1])
+        return self._rows.shape[1]
 
     @property
     def slots(self) -> int:
@@ -212,7 +220,7 @@ class AllocationProblem:
     @property
     def device(self) -> Literal["cpu", "cuda"]:
         """Where the revenue lives."""
-        return "cpu" if isinstance(self.revenue, np.ndarray) else "cuda"
+        return self._rows.device
 
     @cached_property
     def fixed_point_shift(self) -> int:
@@ -237,14 +245,54 @@ class AllocationProblem:
             out &= ((word >> (fund & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
         return out
 
+    # -- revenue -------------------------------------------------------------------------------------------------
+    @property
+    def revenue(self) -> Any:
+        """E as one array where it was given as one (float32, on its device); else a `RevenueBlocks`."""
+        whole = self._rows.whole
+        return self._rows if whole is None else whole
+
+    def revenue_blocks(
+        self, block_rows: int | None = None, max_memory: int | str | None = None, device: DeviceName | None = None
+    ) -> RevenueBlocks:
+        """E by blocks of rows, as an allocator walks through it.
+
+        Parameters
+        ----------
+        block_rows : int, optional
+            Rows in a block. By default all of E, or each block it was given in, where it lies in memory; else as many
+            as 32 MiB hold, or fewer where the memory is less.
+        max_memory : int or str, optional
+            Bytes ("2 GiB") that an allocation may take beyond the problem's own data.
+        device : {"cpu", "cuda"}, optional
+            Where blocks are wanted; by default where E is.
+
+        Raises
+        ------
+        OutOfMemoryError
+            Before anything is allocated: with the bytes needed, those there are, and the block size that would fit.
+        """
+        words = 0 if self.mask is None else self.mask.shape[1]
+        return fit_blocks(self._rows, self.k, device or self.device, block_rows, max_memory, words)
+
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, int]]:
-        """(lo, hi) pairs that cover the customers in order."""
+        """(lo, hi) pairs that cover the customers in order; fewer rows at a time where there are many funds."""
+        rows = min(rows, max(1, BLOCK_PAIRS // self.n_funds))
         for lo in range(0, self.n_customers, rows):
             yield lo, min(self.n_customers, lo + rows)
 
+    def host_blocks(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(lo, hi, E[lo:hi] on the host) for the pairs of :meth:`blocks`, wherever E is; each valid until the next."""
+        first = next(self.blocks())
+        yield from self._rows.on("cpu").iterate(first[1] - first[0])
+
     def host_revenue(self) -> np.ndarray:
-        """E as a NumPy array; a copy only when it lives on a GPU."""
-        return self.revenue if isinstance(self.revenue, np.ndarray) else self.revenue.get()
+        """E as one NumPy array; a copy only when it lies on a GPU, in several blocks or in a file."""
+        if self._rows.device == "cpu" and self._rows.whole is not None:
+            return self._rows.whole
+        advice = "Use a method that works by blocks: every one but 'reference'."
+        require_memory(self._rows.nbytes, "a copy of revenue in host memory", advice)
+        return self._rows.on("cpu").assemble()
 
     def feasibility(self) -> Feasibility:
         """Whether some plan meets every constraint, exactly, and in words why not."""

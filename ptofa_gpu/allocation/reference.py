@@ -177,21 +177,20 @@ def _proved(
     return Solution(funds, proof.price, proof.bound, status)
 
 
-def eligible_pairs(problem: AllocationProblem) -> Pairs:
-    """All eligible pairs of `problem`; an `InputError` above :data:`MAX_PAIRS`."""
-    count = int(problem.eligible_counts().sum())
-    if count > MAX_PAIRS:
+def eligible_pairs(problem: AllocationProblem, most: int | None = None) -> Pairs:
+    """All eligible pairs of `problem`; an `InputError` above `most`, by default :data:`MAX_PAIRS`."""
+    count, most = int(problem.eligible_counts().sum()), MAX_PAIRS if most is None else most
+    if count > most:
         raise InputError(
-            f"{count:,} eligible pairs are too many for a reference solver (at most {MAX_PAIRS:,}). "
+            f"{count:,} eligible pairs are too many for a reference solver (at most {most:,}). "
             "Use method='optimal' or 'heuristic'."
         )
-    revenue = problem.host_revenue()
     customer, fund = np.empty(count, np.int32), np.empty(count, np.int32)
     value = np.empty(count, np.float32)
     at = 0
-    for lo, hi in problem.blocks():
+    for lo, hi, revenue in problem.host_blocks():
         u, f = np.nonzero(problem.eligible_rows(lo, hi))
         customer[at : at + u.size], fund[at : at + u.size] = u + lo, f
-        value[at : at + u.size] = revenue[lo:hi][u, f]
+        value[at : at + u.size] = revenue[u, f]
         at += u.size
     return Pairs(customer, fund, value)

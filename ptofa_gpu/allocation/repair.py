@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptofa_gpu.allocation._paths import Sample, best_path, may_see_rows
+from ptofa_gpu.device import array_namespace
 from ptofa_gpu.ops._rows import CLOSED, EMPTY
 from ptofa_gpu.ops.arcs import arc_candidates, count_arcs
 
 if TYPE_CHECKING:
+    from ptofa_gpu.allocation.blocks import RevenueBlocks
     from ptofa_gpu.allocation.problem import AllocationProblem
     from ptofa_gpu.allocation.watch import Watch
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 PORTIONS = 40
 
 
-def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: np.ndarray, watch: Watch) -> np.ndarray:
+def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks, watch: Watch) -> np.ndarray:
     """Add as many exposures to the plan `chosen` as the constraints allow; every feasible instance comes out complete.
 
     A path enters at a customer with an empty slot who takes fund a; some customer who had a moves to b, ..., until a
@@ -33,6 +35,8 @@ def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: np.ndarray
     ----------
     chosen : (U, K) int16, updated
         No fund over its quota; empty slots last in each row.
+    revenue : RevenueBlocks
+        On the host.
 
     Returns
     -------
@@ -49,12 +53,12 @@ def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: np.ndarray
     chosen[chosen == CLOSED] = EMPTY
     if repair.touched and problem.k > 1:
         rows = np.unique(np.concatenate(repair.touched))
-        chosen[rows] = order_slots(chosen[rows], revenue[rows])
+        chosen[rows] = order_slots(chosen[rows], revenue.rows(rows))
     return chosen
 
 
 class _Repair:
-    def __init__(self, problem: AllocationProblem, chosen: np.ndarray, revenue: np.ndarray, watch: Watch):
+    def __init__(self, problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks, watch: Watch):
         self.problem, self.chosen, self.revenue, self.watch = problem, chosen, revenue, watch
         self.exposures = np.bincount(chosen[chosen >= 0].astype(np.int64), minlength=problem.n_funds)
         self.touched: list[np.ndarray] = []
@@ -100,7 +104,7 @@ class _Repair:
     def _move(self, a: int, b: int, amount: int) -> None:
         """Let the `amount` customers who lose least swap a for b; a = -1: take b into an empty slot."""
         p, chosen = self.problem, self.chosen
-        rows, gain = arc_candidates(self.revenue, p.tolerance, p.risk, p.mask, chosen, a, b, int(self.arcs[a, b]))
+        rows, gain = _candidates(p, self.revenue, chosen, a, b, int(self.arcs[a, b]))
         moved = rows[_largest(gain, amount)]
         self.arcs -= _arcs_of(p, chosen, moved)
         slots = chosen[moved]
@@ -111,17 +115,39 @@ class _Repair:
         self.touched.append(moved)
 
 
-def keep_to_quotas(problem: AllocationProblem, chosen: np.ndarray, revenue: np.ndarray) -> None:
+def keep_to_quotas(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks) -> None:
     """Take the exposures of least revenue from every fund that has more than its quota; empty slots go last."""
     for f in range(problem.n_funds):
         rows, slots = np.nonzero(chosen == f)
         extra = rows.size - int(problem.quota[f])
         if extra > 0:
-            drop = _largest(-revenue[rows, f].astype(np.float64), extra)
+            drop = _largest(-revenue.column(f, rows).astype(np.float64), extra)
             chosen[rows[drop], slots[drop]] = -1
     if problem.k > 1:
-        for lo, hi in problem.blocks():
-            chosen[lo:hi] = order_slots(chosen[lo:hi], revenue[lo:hi])
+        put_in_order(chosen, revenue)
+
+
+def put_in_order(chosen: np.ndarray, revenue: RevenueBlocks) -> None:
+    """Order every row's funds as `order_slots` does."""
+    for lo, hi, block in revenue.iterate_small():
+        chosen[lo:hi] = order_slots(chosen[lo:hi], block)
+
+
+def _candidates(
+    problem: AllocationProblem, revenue: RevenueBlocks, chosen: np.ndarray, a: int, b: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` customers who could swap a for b, and what each gains; block by block until all are found."""
+    rows, gain = [], []
+    for lo, hi, block in revenue.iterate():
+        mask = None if problem.mask is None else problem.mask[lo:hi]
+        limits = (problem.tolerance[lo:hi], problem.risk, mask)
+        found = arc_candidates(block, *limits, chosen[lo:hi], a, b, min(count, hi - lo))
+        rows.append(found[0] + lo)
+        gain.append(found[1])
+        count -= found[0].size
+        if count == 0:
+            break
+    return (rows[0], gain[0]) if len(rows) == 1 else (np.concatenate(rows), np.concatenate(gain))
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
@@ -149,9 +175,10 @@ def _arcs_of(problem: AllocationProblem, chosen: np.ndarray, rows: np.ndarray) -
 
 def order_slots(chosen: np.ndarray, revenue: np.ndarray) -> np.ndarray:
     """Each row's funds by falling revenue, equal revenue by lower fund, empty slots last."""
-    value = np.take_along_axis(revenue, np.maximum(chosen, 0).astype(np.int64), axis=1).astype(np.float64)
+    xp = array_namespace(chosen)
+    value = xp.take_along_axis(revenue, xp.maximum(chosen, 0).astype(xp.int64), axis=1).astype(xp.float64)
     value[chosen < 0] = -np.inf
-    by_fund = np.argsort(np.where(chosen < 0, np.iinfo(np.int16).max, chosen), axis=1, kind="stable")
-    ranked = np.take_along_axis(chosen, by_fund, axis=1)
-    order = np.argsort(-np.take_along_axis(value, by_fund, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(ranked, order, axis=1)
+    by_fund = xp.argsort(xp.where(chosen < 0, np.iinfo(np.int16).max, chosen), axis=1, kind="stable")
+    ranked = xp.take_along_axis(chosen, by_fund, axis=1)
+    order = xp.argsort(-xp.take_along_axis(value, by_fund, axis=1), axis=1, kind="stable")
+    return xp.take_along_axis(ranked, order, axis=1)

@@ -48,7 +48,7 @@ def _check_rows(problem: AllocationProblem, funds: np.ndarray) -> tuple[np.ndarr
     counts = np.zeros(n_funds, np.int64)
     parts: list[float] = []
     sizes: list[float] = []
-    for lo, hi in problem.blocks():
+    for lo, hi, block_revenue in problem.host_blocks():
         block = funds[lo:hi].astype(np.int64)
         outside = (block < -1) | (block >= n_funds)
         if outside.any():
@@ -77,9 +77,6 @@ def _check_rows(problem: AllocationProblem, funds: np.ndarray) -> tuple[np.ndarr
             )
             raise AllocationError(f"customer row {u} may not see fund {f} ({problem.names[f]!r}): {why}.")
         counts += np.bincount(fund, minlength=n_funds)
-        block_revenue = problem.revenue[lo:hi]
-        if not isinstance(block_revenue, np.ndarray):
-            block_revenue = block_revenue.get()
         earned = block_revenue[row, fund].astype(np.float64)
         parts.append(math.fsum(earned))
         sizes.append(float(np.abs(earned).sum()))

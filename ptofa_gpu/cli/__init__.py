@@ -13,8 +13,12 @@ import typer
 from ptofa_gpu import __version__
 from ptofa_gpu.cli._main import main
 from ptofa_gpu.cli.allocate import allocate
+from ptofa_gpu.cli.bench import ManyValues, bench
+from ptofa_gpu.cli.bench_prediction import prediction
 from ptofa_gpu.cli.doctor import doctor
+from ptofa_gpu.cli.predict import predict
 from ptofa_gpu.cli.report import report
+from ptofa_gpu.cli.train import train
 
 __all__ = ["app", "main"]
 
@@ -38,8 +42,19 @@ def _root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
     ] = False,
 ) -> None:
-    """Predict what each customer would invest in each fund, decide who sees which fund, and report on it."""
+    """Predict what each customer would invest in each fund, decide who sees which fund, and report on it.
+
+    ptofa train log.parquet customers.parquet funds.csv -o model.ckpt
+
+    ptofa predict model.ckpt customers.parquet funds.csv -o revenue.parquet
+
+    ptofa allocate revenue.parquet customers.parquet funds.csv -o plan.parquet
+
+    ptofa report --only quickstart
+    """
 
 
-for command in (doctor, allocate, report):
+for command in (doctor, train, predict, allocate, report):
     app.command()(command)
+bench.command("prediction", cls=ManyValues)(prediction)
+app.add_typer(bench, name="bench")

@@ -45,5 +45,7 @@ def _stop(error: Exception, code: int) -> None:
 def _as_options(text: str) -> str:
     """A message's advice for Python, as options of the command line."""
     text = re.sub(r"call allocate\(\.\.\., ([^)]*)\)", r"pass \1", text)
+    text = re.sub(r"\bblock_rows=(\d+)", r"--block-rows \1", text)
+    text = re.sub(r"(?<!-)\b(block_rows|max_memory)\b", lambda m: f"--{m[1].replace('_', '-')}", text)
     named = r"\b(device|method|missing|on_infeasible|solver|tail)='([\w-]+)'"
     return re.sub(named, lambda m: f"--{m[1].replace('_', '-')} {m[2]}", text)

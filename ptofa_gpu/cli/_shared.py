@@ -43,7 +43,7 @@ def read_table(path: Path, *, array: bool = False) -> Any:
 
     readers: dict[str, Any] = {".parquet": parquet.read_table, ".csv": csv.read_csv}
     if array:
-        readers[".npy"] = lambda p: np.load(p, allow_pickle=False)
+        readers[".npy"] = lambda p: np.load(p, mmap_mode="r", allow_pickle=False)
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: files may end in {', '.join(readers)} here")

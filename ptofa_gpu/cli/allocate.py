@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptofa_gpu._stdout import c_stdout_to
 from ptofa_gpu.cli._shared import Config, Device, DeviceChoice, Json, read_table
 from ptofa_gpu.errors import AllocationError, InputError
 
@@ -86,12 +87,22 @@ def allocate(
     ] = None,
     solver: Annotated[str | None, typer.Option(help="reference: ortools, or a solver that cvxpy knows.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds after which to stop.")] = None,
+    block_rows: Annotated[int | None, typer.Option(help="Customers looked at together; the plan is the same.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="Memory it may take beyond the tables, such as 2GiB; a .npy is read in blocks.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Make a plan from files: who sees which fund. It is verified before it is written.
 
     topk, and manual or heuristic --no-repair where they get stuck, may miss quotas: a warning says so.
+
+    Examples:
+
+    ptofa allocate revenue.parquet customers.parquet funds.csv -o plan.parquet
+
+    ptofa allocate revenue.npy customers.parquet funds.csv -k 2 --on-infeasible relax --json
     """
     from ptofa_gpu.allocation.api import allocate as solve
     from ptofa_gpu.allocation.problem import AllocationProblem
@@ -103,6 +114,8 @@ def allocate(
         "repair": repair,
         "solver": solver,
         "time_limit": time_limit,
+        "block_rows": block_rows,
+        "max_memory": max_memory,
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     problem = AllocationProblem.from_frames(
@@ -114,7 +127,7 @@ def allocate(
         missing=missing.value,
     )
     progress = True if sys.stderr.isatty() else None
-    with _stdout_kept_clean() if method is Method.reference else nullcontext():
+    with c_stdout_to(2) if method is Method.reference else nullcontext():
         plan = solve(problem, method=method.value, device=device.value, progress=progress, **options)
     promised = method in (Method.optimal, Method.reference) or (method is Method.heuristic and repair is not False)
     _check(plan, time_limit, promised=promised)
@@ -139,27 +152,6 @@ def _write_csv(plan: AllocationPlan, path: Path) -> None:
     table = plan.to_frame("pyarrow")
     with atomic_path(path) as partial:
         csv.write_csv(table, partial)
-
-
-@contextmanager
-def _stdout_kept_clean() -> Iterator[None]:
-    """Send to stderr what libraries print to C's stdout: HiGHS greets before it can be told to be quiet."""
-    import ctypes
-    import os
-
-    c = ctypes.CDLL(None)
-    sys.stdout.flush()
-    c.fflush(None)
-    kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        try:
-            yield
-        finally:
-            c.fflush(None)  # C holds text back for pipes and files; it would come out after stdout is back
-            os.dup2(kept, 1)
-    finally:
-        os.close(kept)
 
 
 def _check(plan: AllocationPlan, time_limit: float | None, *, promised: bool) -> None:

@@ -194,6 +194,8 @@ class ExposureData:
             device=device,
             seed=seed,
             schema=self.schema,
+            tolerance=_column(self.customers, "customers", "tolerance"),
+            risk=_column(self.funds, "funds", "risk"),
         )
 
     def problem(self, revenue: Any, k: int = 1) -> AllocationProblem:
@@ -234,7 +236,8 @@ class ExposureData:
 
     def summary(self) -> dict[str, Any]:
         """The data in numbers: rows, customers, funds, conversions and their share, amount, rows a split; and, for each
-        feature with such rows, how many have no value or one that the schema does not know."""
+        feature with such rows, how many have no value or one that the schema does not know. ``never_shown`` names funds
+        without an exposure, ``constant`` features that are the same for all customers."""
         a = self.arrays
         return {
             "name": self.name,
@@ -248,6 +251,8 @@ class ExposureData:
             "conversions_without_amount": a.zero_amount_conversions,
             "split": {s: int((a.split == i).sum()) for i, s in enumerate(SPLITS)},
             "without_value": self._without_value(),
+            "never_shown": self._never_shown(),
+            "constant": self._constant(),
             "truth_known": self.truth is not None,
             "propensity_known": a.propensity is not None,
         }
@@ -255,6 +260,24 @@ class ExposureData:
     def _without_value(self) -> dict[str, int]:
         sides = {"customers": self.encoded_customers, "funds": self.encoded_funds}
         return {f"{side}.{name}": n for side, encoded in sides.items() for name, n in encoded.unseen.items()}
+
+    def _never_shown(self) -> list[str]:
+        """Names of funds without a log row: a model can only guess them from funds of the same features."""
+        funds = eager(self.funds, "funds")
+        names = _values(funds, "name") or _values(funds, "fund") or []
+        shown = np.bincount(self.arrays.fund, minlength=len(funds))
+        return [str(names[f]) for f in np.flatnonzero(shown == 0)]
+
+    def _constant(self) -> list[str]:
+        """Customer features that tell no customer from another."""
+        encoded, places = self.encoded_customers, {"categorical": 0, "numeric": 0}
+        found = []
+        for feature in self.schema.customer_features:
+            column = getattr(encoded, feature.kind)[:, places[feature.kind]]
+            places[feature.kind] += 1
+            if len(column) > 1 and (column == column[0]).all():
+                found.append(feature.name)
+        return found
 
     def __repr__(self) -> str:
         if "arrays" not in self.__dict__:  # a repr does not start a check of millions of rows
@@ -268,11 +291,14 @@ class ExposureData:
             f"{s['amount']:,.0f} {self.currency or 'in all'}"
             + (f", {lost:,} conversion{'s' * (lost > 1)} without an amount" if lost else "")
             + "".join(f", {n:,} without a known {what}" for what, n in s["without_value"].items())
+            + (f", never shown: {', '.join(s['never_shown'][:_FUNDS_SHOWN])}" if s["never_shown"] else "")
             + ")"
         )
 
     def _repr_html_(self) -> str:
         s, table = self.summary(), self.fund_table()
+        # names of ours are words in small letters, for files; a heading is for readers
+        title = self.name.replace("-", " ").upper() if self.name in ("lct-a", "lct-b") else self.name
         unit = html.escape(self.currency)
         facts = {
             "exposures": f"{s['rows']:,}",
@@ -288,6 +314,9 @@ class ExposureData:
             facts["without a known value"] = ", ".join(
                 f"{html.escape(what)} {n:,}" for what, n in s["without_value"].items()
             )
+        for key, words in (("never_shown", "funds never shown"), ("constant", "features without differences")):
+            if s[key]:
+                facts[words] = html.escape(", ".join(s[key][:_FUNDS_SHOWN]))
         if s["truth_known"]:
             facts["truth"] = "known for all pairs (synthetic)"
         if s["propensity_known"]:
@@ -302,10 +331,15 @@ class ExposureData:
         more = f"<p>... and {len(table) - _FUNDS_SHOWN} more funds</p>" if len(table) > _FUNDS_SHOWN else ""
         note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
         return (
-            f"<div class='ptofa-data'><p><b>Exposure data {html.escape(self.name)}</b></p>{note}<table>{head}</table>"
+            f"<div class='ptofa-data'><p><b>Exposure data {html.escape(title)}</b></p>{note}<table>{head}</table>"
             "<table><thead><tr><th>fund</th><th>risk</th><th>quota</th><th>exposures</th><th>conversions</th>"
             f"<th>amount{f' ({unit})' if unit else ''}</th></tr></thead><tbody>{body}</tbody></table>{more}</div>"
         )
+
+
+def _column(frame: Any, what: str, column: str) -> np.ndarray | None:
+    known = eager(frame, what)
+    return known[column].to_numpy() if column in known.columns else None
 
 
 def _values(frame: nw.DataFrame[Any], column: str) -> list[Any] | None:

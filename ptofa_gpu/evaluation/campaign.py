@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import DataNotFoundError, InputError
-from ptofa_gpu.evaluation.offpolicy import PolicyTable, value_policies
+from ptofa_gpu.evaluation.offpolicy import Estimator, PolicyTable, value_policies
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
@@ -80,11 +80,12 @@ def value_campaign(
     revenue: Any,
     *,
     method: str = "heuristic",
+    estimator: Estimator = "snips",
     draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> CampaignValue:
-    """Plan the test customers of a randomised campaign and value the plan off-policy (self-normalised IPS).
+    """Plan the test customers of a randomised campaign and value the plan off-policy.
 
     Four policies are compared on the same resamples: the plan, in which every arm has an equal share of the customers
     as its quota; each customer's best arm without quotas; everybody in the arm that earned most a head in the training
@@ -98,6 +99,8 @@ def value_campaign(
         Expected revenue of all customers and arms, from a model fitted on the training rows.
     method : str
         The allocator of the plan.
+    estimator : {"snips", "ips", "dr"}
+        See `ptofa_gpu.evaluation.offpolicy`; "dr" takes `revenue` as its model of the outcome.
     draws, level, seed
         Of the bootstrap intervals.
 
@@ -138,6 +141,8 @@ def value_campaign(
         a.fund[test],
         a.propensity[test],
         a.amount[test],
+        estimator=estimator,
+        predicted=mine if estimator == "dr" else None,
         baseline=best_arm,
         draws=draws,
         level=level,

@@ -116,7 +116,7 @@ def warm_up(problem: AllocationProblem, method: str, device: str) -> None:
 
     rows = min(problem.n_customers, 64)
     few = AllocationProblem(
-        revenue=problem.revenue[:rows],
+        revenue=problem.revenue_blocks().rows(np.arange(rows)),
         quota=np.full(problem.n_funds, 1 + problem.k * rows // problem.n_funds),
         k=problem.k,
         tolerance=problem.tolerance[:rows],

@@ -1,6 +1,8 @@
-"""The fund graph of a plan: who could be moved from fund a to fund b, and what that would change."""
+"""The fund graph of a plan: who could go from fund a to fund b, and what that changes (twin of kernels/arcs.cu)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -28,7 +30,7 @@ def _count_arcs(tolerance, risk, mask, chosen, threads):
     return part.sum(0)
 
 
-def count_arcs(tolerance: np.ndarray, risk: np.ndarray, mask: np.ndarray | None, chosen: np.ndarray) -> np.ndarray:
+def count_arcs(tolerance: Any, risk: Any, mask: Any, chosen: Any) -> np.ndarray:
     """How many customers could swap fund a for fund b; row F counts customers with an empty slot that could take b.
 
     Parameters
@@ -42,6 +44,10 @@ def count_arcs(tolerance: np.ndarray, risk: np.ndarray, mask: np.ndarray | None,
     -------
     (F + 1, F) int64.
     """
+    if not isinstance(chosen, np.ndarray):
+        from ptofa_gpu.ops import _kernels
+
+        return _kernels.device_module().count_arcs(tolerance, risk, mask, chosen)
     return _count_arcs(tolerance, risk, mask_words(mask), chosen, nb.get_num_threads())
 
 
@@ -49,6 +55,8 @@ def count_arcs(tolerance: np.ndarray, risk: np.ndarray, mask: np.ndarray | None,
 def _arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, rows_out, gain_out):
     n = 0
     for u in range(chosen.shape[0]):
+        if n == rows_out.size:
+            break
         if not holds(chosen, u, a):
             continue
         if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
@@ -59,16 +67,33 @@ def _arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, rows_out, gain
 
 
 def arc_candidates(
-    revenue: np.ndarray,
-    tolerance: np.ndarray,
-    risk: np.ndarray,
-    mask: np.ndarray | None,
-    chosen: np.ndarray,
+    revenue: Any,
+    tolerance: Any,
+    risk: Any,
+    mask: Any,
+    chosen: Any,
     a: int,
     b: int,
     count: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` customers who could swap a for b (a = -1: an empty slot for b), and their gain E_b - E_a."""
+    """The customers who could swap a for b (a = -1: an empty slot for b), and their gain E_b - E_a.
+
+    Parameters
+    ----------
+    revenue, tolerance, risk, mask, chosen
+        As in `count_arcs`; revenue (U, F) float32.
+    a, b : int
+    count : int
+        How many there are, from `count_arcs`; if fewer, so many of the first.
+
+    Returns
+    -------
+    (count,) int64 rows in order, and (count,) float64 gains; NumPy arrays.
+    """
+    if not isinstance(chosen, np.ndarray):
+        from ptofa_gpu.ops import _kernels
+
+        return _kernels.device_module().arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, count)
     rows, gain = np.empty(count, np.int64), np.empty(count, np.float64)
     n = _arc_candidates(revenue, tolerance, risk, mask_words(mask), chosen, a, b, rows, gain)
     return rows[:n], gain[:n]

@@ -1,4 +1,4 @@
-"""Which funds every customer takes at given prices, and, for a sample, how close each choice is."""
+"""Which funds customers take at given prices; of a sample, how close each choice is (twin of kernels/choices.cu)."""
 
 from __future__ import annotations
 
@@ -64,6 +64,10 @@ def choices(
     value : int
         Sum of the reduced values taken, in units.
     """
+    if not isinstance(revenue, np.ndarray):
+        from ptofa_gpu.ops import _kernels
+
+        return _kernels.device_module().choices(revenue, tolerance, risk, mask, offset, scale, k, slots, first, stride)
     rows = len(range(first, revenue.shape[0], stride))
     held, other = np.empty((rows, k), np.int16), np.empty((rows, k), np.int16)
     margin, value = np.empty((rows, k)), np.empty(rows, np.int64)
@@ -110,6 +114,11 @@ def take(
         The funds, best first, equal values by lower index; -1 in a slot left empty, -2 in one the customer does not
         have.
     """
+    if not isinstance(revenue, np.ndarray):
+        from ptofa_gpu.ops import _kernels
+
+        _kernels.device_module().take(revenue, tolerance, risk, mask, offset, scale, chosen, slots)
+        return
     _take(
         revenue,
         tolerance,

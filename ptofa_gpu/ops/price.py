@@ -1,4 +1,5 @@
-"""The price pass: what every customer would take at given prices, and who is about to change their mind.
+"""The price pass: what every customer would take at given prices, and who is about to change their mind
+(twin of kernels/price.cu).
 
 All values are whole numbers of *units* held in float64 (below 2^52 in size), so additions and comparisons are exact and
 every device and thread count gives the same bits. A unit is 2^-shift of the currency.
@@ -123,6 +124,12 @@ def price_pass(
     value : int
         Sum of the reduced values taken, in units; exact.
     """
+    if not isinstance(revenue, np.ndarray):
+        from ptofa_gpu.ops import _kernels
+
+        return _kernels.device_module().price_pass(
+            revenue, tolerance, risk, mask, offset, scale, delta, k, slots, first, stride
+        )
     rows = revenue.shape[0]
     count = len(range(first, rows, stride))
     threads = max(1, min(nb.get_num_threads(), count // 1024))

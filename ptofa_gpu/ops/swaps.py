@@ -1,4 +1,5 @@
-"""Swaps: what a customer would lose by giving up one fund for another, and who is near to one.
+"""Swaps: what a customer would lose by giving up one fund for another, and who is near to one
+(twin of kernels/swaps.cu).
 
 A swap gives up a fund, or an empty slot, for a fund the customer does not hold, or a fund for an empty slot. Where
 every customer holds what they like best at the given prices no swap gains.
@@ -63,6 +64,10 @@ def swap_margins(
     -------
     (n,) float64, units; infinite where there is no swap.
     """
+    if not isinstance(revenue, np.ndarray):
+        from ptofa_gpu.ops import _kernels
+
+        return _kernels.device_module().swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, stride)
     count = len(range(0, revenue.shape[0], stride))
     return _swap_margins(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, stride, count)
 
@@ -111,6 +116,10 @@ def near_rows(
     -------
     (n,) int64, rising, on the device where the data are; for `gather` and `scatter`.
     """
+    if not isinstance(revenue, np.ndarray):
+        from ptofa_gpu.ops import _kernels
+
+        return _kernels.device_module().near_rows(revenue, tolerance, risk, mask, offset, scale, chosen, theta)
     near = np.empty(revenue.shape[0], np.bool_)
     found = _count_near(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta, near)
     out = np.empty(int(found.sum()), np.int64)
@@ -123,7 +132,8 @@ def gather(array: Any, rows: Any) -> np.ndarray:
     if is_cuda_array(array):
         from ptofa_gpu._lazy import require
 
-        return require("cupy", "data on a GPU").take(array, rows, axis=0).get()
+        cupy = require("cupy", "data on a GPU")
+        return cupy.take(array, cupy.asarray(rows), axis=0).get()
     return array[rows]
 
 

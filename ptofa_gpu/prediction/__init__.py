@@ -6,11 +6,18 @@ module              idea
 ``schema``          which columns there are, and how they become integers and floats
 ``data``            the exposure log on the device; batches are index slices
 ``networks``        embeddings, the shared bottom, a first layer that splits into two sides
-``losses``          log-likelihoods of a zero-inflated log-normal amount, in log space
+``experts``         a mixture of experts in its place, for MMoE
+``heads``           small towers: conversion, log-normal amount, amount
+``losses``          log-likelihoods of a zero-inflated log-normal amount, squared errors
 ``methods``         one short file a method: its heads, its bounds and its loss
 ``model``           ``RevenueModel``, the LightningModule around a method
+``steps``           training on a block of batches; on a GPU a recorded step (``_graphs``)
+``propensity``      who was shown what, and the weights that undo it
+``doubly_robust``   a target that adds what a first model believes of pairs not shown
 ``metrics``         what is measured on validation rows, as torchmetrics
+``degeneracy``      what metrics show to be wrong with a model, in words
 ``training``        ``fit``: a thin Trainer with early stopping, checkpoints and a history
+``storage``         a model in one file, read without running code
 ``calibration``     Platt scaling of P and a total-ratio correction of E, stored with the model
 ``revenue``         ``expected_revenue``: the (U, F) matrix that allocation works on
 ==================  =========================================================================

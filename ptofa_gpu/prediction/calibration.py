@@ -1,6 +1,7 @@
 """Calibration after training, fitted on validation rows and stored with the model.
 
-Platt scaling of the conversion logit, then one factor on expected revenue so that its total meets the outcomes' total.
+Platt scaling of the conversion logit, then one factor on expected revenue that brings its total to the outcomes' total,
+as far as the rows can tell (`total_ratio`). Where training weighs rows, so does the calibration.
 Both are smooth and increasing, so no ties arise; isotonic steps would create ties, which cost the allocation money.
 """
 
@@ -13,8 +14,11 @@ import numpy as np
 import torch
 from scipy.special import expit
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from ptofa_gpu.errors import InputError, PtofaWarning
+from ptofa_gpu.prediction.data import SPLITS
+from ptofa_gpu.prediction.methods.base import PairOutput
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.data import ExposureModule
@@ -50,6 +54,17 @@ class Calibration(nn.Module):
         """The calibrated logit, in the dtype of `logit`."""
         return logit * self.slope + self.intercept
 
+    def calibrated(self, output: PairOutput, direct: bool) -> PairOutput:
+        """The calibrated answer: Platt on the logit, the revenue ratio in mu.
+
+        Where revenue is an output of its own (`direct`) Platt scaling leaves it alone: mu makes up for the logit.
+        """
+        logit = self.logit(output.logit)
+        mu = output.mu + self.revenue_ratio.log().to(output.mu.dtype)
+        if direct:
+            mu = mu + logsigmoid(output.logit) - logsigmoid(logit)
+        return PairOutput(logit, mu, output.sigma)
+
 
 class CalibrationResult(NamedTuple):
     """What `calibrate` found: the three numbers, and the rows and conversions they come from."""
@@ -61,7 +76,9 @@ class CalibrationResult(NamedTuple):
     conversions: int
 
 
-def fit_platt(logit: np.ndarray, converted: np.ndarray, max_steps: int = 100) -> tuple[float, float]:
+def fit_platt(
+    logit: np.ndarray, converted: np.ndarray, max_steps: int = 100, weight: np.ndarray | None = None
+) -> tuple[float, float]:
     """Slope and intercept that make ``sigmoid(slope * logit + intercept)`` most likely, by damped Newton steps.
 
     Parameters
@@ -72,6 +89,8 @@ def fit_platt(logit: np.ndarray, converted: np.ndarray, max_steps: int = 100) ->
         Outcomes, (N,) bool; both outcomes must occur.
     max_steps
         Newton steps at most; about ten are usual.
+    weight
+        What each row counts, (N,); all alike by default.
 
     Returns
     -------
@@ -90,26 +109,28 @@ def fit_platt(logit: np.ndarray, converted: np.ndarray, max_steps: int = 100) ->
     if not n_hit or not n_miss:
         raise InputError("Platt scaling needs rows that converted and rows that did not.")
     target = np.where(hit, (n_hit + 1.0) / (n_hit + 2.0), 1.0 / (n_miss + 2.0))
-    slope, intercept = _newton(x, target, np.array([1.0, 0.0]), np.array([True, True]), max_steps)
+    share = np.full(len(x), 1.0 / len(x)) if weight is None else weight / weight.sum()
+    slope, intercept = _newton(x, target, share, np.array([True, True]), max_steps)
     if slope <= 0.0:
-        slope, intercept = _newton(x, target, np.array([1.0, 0.0]), np.array([False, True]), max_steps)
+        slope, intercept = _newton(x, target, share, np.array([False, True]), max_steps)
     return float(slope), float(intercept)
 
 
-def _newton(x: np.ndarray, target: np.ndarray, start: np.ndarray, free: np.ndarray, max_steps: int) -> np.ndarray:
+def _newton(x: np.ndarray, target: np.ndarray, share: np.ndarray, free: np.ndarray, max_steps: int) -> np.ndarray:
     design = np.stack([x, np.ones_like(x)], axis=1)
 
     def loss(theta: np.ndarray) -> float:
         z = design @ theta
-        return float(np.mean(np.logaddexp(0.0, z) - target * z))
+        return float(share @ (np.logaddexp(0.0, z) - target * z))
 
-    theta, value = start, loss(start)
+    theta = np.array([1.0, 0.0])
+    value = loss(theta)
     for _ in range(max_steps):
         p = expit(design @ theta)
-        gradient = design.T @ (p - target) / len(x) * free
+        gradient = design.T @ (share * (p - target)) * free
         if np.abs(gradient).max() < 1e-10:
             break
-        hessian = (design * (p * (1.0 - p))[:, None]).T @ design / len(x) + 1e-12 * np.eye(2)
+        hessian = (design * (share * p * (1.0 - p))[:, None]).T @ design + 1e-12 * np.eye(2)
         hessian[~free], hessian[:, ~free] = 0.0, 0.0
         hessian[~free, ~free] = 1.0
         step = np.linalg.solve(hessian, gradient)
@@ -150,10 +171,41 @@ def calibrate(model: RevenueModel, module: ExposureModule, split: str = "validat
             stacklevel=2,
         )
         return None
-    slope, intercept = fit_platt(rows.logit, rows.converted)
-    expected = expit(slope * rows.logit + intercept) * np.exp(rows.mu + 0.5 * rows.sigma**2)
+    weight = np.ones(len(rows.converted))
+    if module.weight is not None:  # a model of all pairs is calibrated for all pairs
+        weight = module.weight[module.log.split == SPLITS[split]].astype(np.float64)
+    slope, intercept = 1.0, 0.0
+    if model.net.predicts_conversion:
+        slope, intercept = fit_platt(rows.logit, rows.converted, weight=weight)
+    logit = rows.logit if model.net.direct else slope * rows.logit + intercept
+    expected = expit(logit) * np.exp(rows.mu + 0.5 * rows.sigma**2)
     # conversions recorded without an amount are left out on both sides: their amount is not 0, it is not known
     known = ~rows.converted | (rows.amount > 0)
-    ratio = float(rows.amount[known].sum() / expected[known].sum())
+    ratio = total_ratio(rows.amount[known], expected[known], weight[known])
     model.calibration.store(slope, intercept, ratio)
     return CalibrationResult(slope, intercept, ratio, len(rows.converted), conversions)
+
+
+def total_ratio(amount: np.ndarray, expected: np.ndarray, weight: np.ndarray) -> float:
+    """Factor that brings the total of `expected` towards that of `amount`, as far as the rows can tell.
+
+    Parameters
+    ----------
+    amount, expected
+        What was earned and what was expected of each row, (N,), in one unit.
+    weight
+        What each row counts, (N,).
+
+    Returns
+    -------
+    float
+        The ratio of the totals to the power max(0, 1 - (s / log ratio)^2), with s the standard error of its logarithm:
+        the positive-part estimator of James & Stein (1961). Amounts have long tails, so with a hundred conversions the
+        ratio is known to a quarter, and correcting by it would mostly add noise; a correction that stands out is made.
+    """
+    ratio = float((weight * amount).sum() / (weight * expected).sum())
+    if ratio <= 0.0:
+        return 1.0
+    error = float(np.sqrt(np.square(weight * (amount - ratio * expected)).sum()) / (weight * amount).sum())
+    size = abs(np.log(ratio))
+    return float(ratio ** max(0.0, 1.0 - (error / size) ** 2)) if size > 0.0 else 1.0

@@ -1,4 +1,4 @@
-r"""Log-likelihoods of an amount that is zero or log-normal, in log space throughout.
+r"""Log-likelihoods of an amount that is zero or log-normal, in log space throughout; and squared errors of amounts.
 
 With conversion logit :math:`a`, so :math:`P_c = 1/(1+e^{-a})`, and amount :math:`R \mid \text{convert} \sim
 \mathrm{LN}(\mu, \sigma)`, a converted row has likelihood :math:`P_c\,\mathrm{LN}(R; \mu, \sigma)` in every method; they
@@ -10,6 +10,9 @@ differ in what they say about a row that did not convert:
 * `counterfactual_censored`: :math:`(1-P_c) + P_c\,\Phi((\log\varepsilon-\mu)/\sigma)`: the same thought as a
   probability, bounded in [0, 1] and free of units.
 
+The other methods of Table 1 need `conversion_nll`, squared errors of amounts (`squared_error`, `log1p_squared_error`)
+and, for ESMM, the logit of a product of two probabilities (`product_logit`).
+
 The density term is not bounded: `max_log_density` says how large it can get under bounds on mu and sigma. Where it
 reaches 1, predicting that everybody converts becomes the best answer.
 """
@@ -20,7 +23,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 # log_ndtr's float32 gradient is wrong far out in the tail; no honest z comes near this
@@ -65,6 +68,37 @@ def counterfactual_censored(logit: Tensor, mu: Tensor, sigma: Tensor, log_eps: f
     z = ((log_eps - mu) / sigma).clamp(min=_MIN_Z)
     below_eps = torch.special.log_ndtr(z)
     return torch.logaddexp(logsigmoid(-logit), logsigmoid(logit) + below_eps)
+
+
+def conversion_nll(logit: Tensor, converted: Tensor) -> Tensor:
+    """Cross-entropy of conversion, -log P(what happened), (N,)."""
+    return softplus(torch.where(converted, -logit, logit))
+
+
+def product_logit(first: Tensor, second: Tensor) -> Tensor:
+    """Logit of sigmoid(first) sigmoid(second), without forming either probability."""
+    both = logsigmoid(first) + logsigmoid(second)
+    not_both = torch.logaddexp(logsigmoid(-first), logsigmoid(first) + logsigmoid(-second))
+    return both - not_both
+
+
+def squared_error(log_prediction: Tensor, label: Tensor) -> Tensor:
+    """(prediction - label)^2 of amounts, from the prediction's logarithm."""
+    return (log_prediction.exp() - label).square()
+
+
+def log1p_squared_error(log_prediction: Tensor, label: Tensor) -> Tensor:
+    """(log(1 + prediction) - log(1 + label))^2 of amounts, from the prediction's logarithm."""
+    return (softplus(log_prediction) - label.log1p()).square()
+
+
+def lognormal_cross_entropy(mu: Tensor, sigma: Tensor, belief_mu: Tensor, belief_sigma: Tensor) -> Tensor:
+    r"""Mean of -log LN(R; mu, sigma) over amounts R drawn from LN(belief_mu, belief_sigma).
+
+    With m, s the belief's parameters: :math:`m + \log\sigma + \tfrac12\log 2\pi + (s^2 + (m-\mu)^2) / (2\sigma^2)`.
+    """
+    spread = belief_sigma.square() + (belief_mu - mu).square()
+    return belief_mu + sigma.log() + _HALF_LOG_2PI + 0.5 * spread / sigma.square()
 
 
 def max_log_density(log_eps: float, mu_range: tuple[float, float], sigma_range: tuple[float, float]) -> float:

@@ -34,15 +34,21 @@ class SeededDropout(nn.Module):
 
     def reseed(self, seed: int) -> None:
         """Start the stream of masks over from `seed`."""
-        self._seed, self._generator = seed, None
+        self._seed = seed
+        if self._generator is not None:
+            self._generator.manual_seed(seed)  # the same generator: a recorded step goes on drawing from it
+
+    def generator(self, device: torch.device) -> torch.Generator:
+        """The generator of masks on `device`."""
+        if self._generator is None or self._generator.device.type != device.type:
+            self._generator = torch.Generator(device=device).manual_seed(self._seed)
+        return self._generator
 
     def forward(self, x: Tensor) -> Tensor:
         """Zero a share `p` of `x` and scale the rest by 1 / (1 - p); the identity in eval mode."""
         if not self.training or self.p == 0.0:
             return x
-        if self._generator is None or self._generator.device != x.device:
-            self._generator = torch.Generator(device=x.device).manual_seed(self._seed)
-        keep = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self._generator)
+        keep = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self.generator(x.device))
         return x * keep.div_(1.0 - self.p)
 
     def __getstate__(self) -> dict:
@@ -76,6 +82,18 @@ class FeatureEncoder(nn.Module):
         with torch.no_grad():
             self.table.weight.normal_(0.0, embedding**-0.5)
             self.table.weight[starts] = 0.0  # a category never seen in training counts as an average one
+
+    def forget_absent(self, present: Sequence[Tensor]) -> None:
+        """Zero the embeddings of categories that training will not see, so that each counts as an average one.
+
+        Parameters
+        ----------
+        present
+            For each categorical feature, which of its indices occur, (cardinality,) bool.
+        """
+        absent = ~torch.cat(list(present)) if len(present) else torch.zeros(1, dtype=torch.bool)
+        with torch.no_grad():
+            self.table.weight[absent.to(self.table.weight.device)] = 0.0
 
     def forward(self, categorical: Tensor, numeric: Tensor) -> Tensor:
         """Encode (N, n_categorical) int32 and (N, n_numeric) float32 as (N, width) float32."""
@@ -111,6 +129,11 @@ class PairNetwork(nn.Module):
             layers += [nn.Linear(width_in, width_out), nn.ReLU(inplace=True), SeededDropout(dropout)]
         self.body = nn.Sequential(*layers)
         self.width = hidden[-1]
+
+    def forget_absent(self, customers: Sequence[Tensor], funds: Sequence[Tensor]) -> None:
+        """Zero the embeddings of categories that training will not see, on both sides."""
+        self.customer_encoder.forget_absent(customers)
+        self.fund_encoder.forget_absent(funds)
 
     def customer_part(self, categorical: Tensor, numeric: Tensor) -> Tensor:
         """The customers' share of the first layer, (N, hidden[0])."""

@@ -54,7 +54,7 @@ class _Pairs:
         if 0 in self.shape:
             raise InputError(f"There are {self.shape[0]} customers and {self.shape[1]} funds: E would be empty.")
         self.model, self.network, self.device = model, model.net.network, device
-        self.log_scale = math.log(statistics.scale) + math.log(float(model.calibration.revenue_ratio))
+        self.log_scale = math.log(statistics.scale)
         self.customer_categorical = torch.as_tensor(encoded_customers.categorical, device=device)
         self.customer_numeric = torch.as_tensor(encoded_customers.numeric, device=device)
         self.fund_part = self.network.fund_part(
@@ -72,7 +72,8 @@ class _Pairs:
         """Calibrated logit, mu in log currency and sigma of customers lo..hi, (hi - lo, F) each."""
         customer_part = self.network.customer_part(self.customer_categorical[lo:hi], self.customer_numeric[lo:hi])
         output = self.model.net.outputs(self.network(customer_part[:, None, :], self.fund_part[None, :, :]))
-        return self.model.calibration.logit(output.logit), output.mu + self.log_scale, output.sigma
+        output = self.model.calibration.calibrated(output, self.model.net.direct)
+        return output.logit, output.mu + self.log_scale, output.sigma
 
 
 Write = Callable[[_Pairs, int, int, tuple[Tensor, ...]], None]
@@ -144,7 +145,16 @@ def predict_components(
     device: str | None = None,
     progress: Progress = None,
 ) -> Components:
-    """Conversion probability and log-normal parameters of every pair; parameters and errors as `expected_revenue`."""
+    """Conversion probability and log-normal parameters of every pair; parameters and errors as `expected_revenue`.
+
+    Methods that predict an amount without a spread have sigma 0. A method without a conversion probability ("dnn_r")
+    has no components: `InputError`.
+    """
+    if not model.net.predicts_conversion:
+        raise InputError(
+            f"method={model.method!r} predicts revenue alone, so it has no conversion probability to give. Use "
+            "expected_revenue, or another method."
+        )
 
     def write(pairs: _Pairs, lo: int, hi: int, out: tuple[Tensor, ...]) -> None:
         logit, mu, sigma = pairs.components(lo, hi)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -67,13 +69,18 @@ class FitResult:
         return next(row for row in self.history if row["epoch"] == self.best_epoch)
 
     def _repr_html_(self) -> str:
-        shown = ("epoch", "train_loss", "val_loss", "val_auc", "val_conversion_ratio", "val_total_ratio", "seconds")
-        head = "".join(f"<th>{escape(name)}</th>" for name in shown)
+        """Epochs count from 1 here, as a reader does; in `history` they count from 0, as Lightning does."""
+        shown = ("train_loss", "val_loss", "val_auc", "val_conversion_ratio", "val_total_ratio", "seconds")
+        head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in ("epoch", *shown))
         body = ""
         for row in self.history:
             style = " style='font-weight:bold'" if row["epoch"] == self.best_epoch else ""
-            body += f"<tr{style}>" + "".join(f"<td>{row.get(name, math.nan):.4g}</td>" for name in shown) + "</tr>"
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            cells = "".join(f"<td>{row.get(name, math.nan):.4g}</td>" for name in shown)
+            body += f"<tr{style}><th scope='row'>{row['epoch'] + 1:.0f}</th>{cells}</tr>"
+        return (
+            f"<table><caption>Epoch {self.best_epoch + 1} of {len(self.history)} is kept.</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
 
 
 class History(Callback):
@@ -91,7 +98,7 @@ class History(Callback):
         """Add a row."""
         assert isinstance(pl_module, RevenueModel)
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        values["train_loss"] = float(pl_module.train_loss)  # this epoch's is logged only after the callbacks
+        values["train_loss"] = pl_module.train_loss  # this epoch's is logged only after the callbacks
         seconds = time.perf_counter() - self._started
         self.rows.append({"epoch": float(trainer.current_epoch), "seconds": seconds, **values})
 
@@ -145,6 +152,7 @@ def fit(
     seed: int | None = None,
     resume: str | os.PathLike[str] | None = None,
     calibration: bool = True,
+    devices: int = 1,
 ) -> FitResult:
     """Train until the validation loss stops falling, then take the best epoch's weights and calibrate them.
 
@@ -168,6 +176,9 @@ def fit(
         A ``last.ckpt`` to go on from; the result is then bit for bit what an uninterrupted run gives.
     calibration
         Fit Platt scaling and the revenue ratio on validation rows and store them with the best checkpoint.
+    devices
+        Processes that share each batch: GPUs, or on the CPU processes that talk over gloo. Each runs the caller's
+        script from its start, as PyTorch's DistributedDataParallel does, so call it from a script, not a notebook.
 
     Returns
     -------
@@ -186,8 +197,10 @@ def fit(
     PtofaWarning
         If there are no validation rows, too few conversions to calibrate, or the model is degenerate.
     """
-    if max_epochs < 1 or patience < 1:
-        raise InputError(f"max_epochs={max_epochs}, patience={patience}: at least one epoch each is needed.")
+    if max_epochs < 1 or patience < 1 or devices < 1:
+        raise InputError(
+            f"max_epochs={max_epochs}, patience={patience}, devices={devices}: at least one of each is needed."
+        )
     started = time.perf_counter()
     if seed is not None:
         model.seed = module.seed = int(seed)
@@ -221,7 +234,9 @@ def fit(
         with _quiet_lightning(), _threads_for(module, device):
             trainer = pl.Trainer(
                 accelerator="gpu" if device.type == "cuda" else "cpu",
-                devices=[device.index] if device.index is not None else 1,
+                devices=[device.index] if device.index is not None and devices == 1 else devices,
+                strategy="ddp" if devices > 1 else "auto",
+                use_distributed_sampler=False,  # the module deals the rows out itself
                 max_epochs=max_epochs,
                 logger=_loggers(logger, folder),
                 callbacks=[*callbacks, checkpoint],
@@ -229,16 +244,28 @@ def fit(
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
             )
-            trainer.fit(
-                model,
-                datamodule=module,
-                ckpt_path=None if resume is None else str(resume),
-                weights_only=True if resume else None,
-            )
+            on_ctrl_c = signal.getsignal(signal.SIGINT)
+            try:
+                trainer.fit(
+                    model,
+                    datamodule=module,
+                    ckpt_path=None if resume is None else str(resume),
+                    weights_only=True if resume else None,
+                )
+            except SystemExit:  # what Lightning makes of Ctrl-C
+                if not trainer.interrupted:
+                    raise
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGINT, on_ctrl_c)  # it leaves Ctrl-C ignored: in a notebook, for good
     finally:
         model._verdict_at_end = True
     if trainer.interrupted:
-        raise KeyboardInterrupt(f"Training was interrupted; go on with resume={str(folder / 'last.ckpt')!r}.")
+        last = checkpoint.last_model_path
+        raise KeyboardInterrupt(
+            f"Training was interrupted; go on with resume={last!r}, after the last epoch that was done."
+            if last
+            else "Training was interrupted before the first epoch was done, so there is nothing to go on from."
+        )
     return _finish(model, module, history, checkpoint, monitor, calibration, device, time.perf_counter() - started)
 
 
@@ -270,6 +297,7 @@ def _finish(
         fitted = calibrate(model, module) if calibration else None
         if fitted is not None:
             saved["state_dict"] = {name: value.cpu() for name, value in model.state_dict().items()}
+        if fitted is not None and int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one of several processes writes
             with atomic_path(best_path) as partial:
                 torch.save(saved, partial)
     return FitResult(history.rows, int(best["epoch"]), best_path, last_path, seconds, device.type, fitted)

@@ -40,6 +40,7 @@ METHOD_COLOURS = {
     "manual": ORANGE,
     "topk": VERMILLION,
     "random": GREY,
+    "integer": PURPLE,
 }
 METHOD_LABELS = {
     "optimal": "optimum (by prices)",
@@ -48,6 +49,7 @@ METHOD_LABELS = {
     "manual": "manual",
     "topk": "top-K (quotas ignored)",
     "random": "random",
+    "integer": "integer programming",
 }
 DATA_LABELS = {
     "lct-a": "the synthetic world LCT-A",
@@ -121,7 +123,7 @@ def adapt(svg: str) -> str:
     dark screens only, so that paper stays white.
     """
     rules = "".join(
-        f'[style*="{part}: {light.lower()}"]{{{part}:{dark.lower()}!important}}'
+        f'[style*="{part}: {light.lower()}"],[{part}="{light.lower()}"]{{{part}:{dark.lower()}!important}}'
         for light, dark in DARK.items()
         for part in ("fill", "stroke")
     )

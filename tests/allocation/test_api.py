@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.errors import DeviceError, InputError, NotAvailableError
+from ptofa_gpu.errors import DeviceError, InputError
 
 
 @pytest.fixture
@@ -20,8 +20,11 @@ def problem():
         ({"method": "best"}, "choose one of optimal, heuristic"),
         ({"method": "heuristic", "device": "tpu"}, "'tpu'"),
         ({"method": "heuristic", "tail": "long"}, "tail='long'"),
-        ({"method": "heuristic", "solver": "highs"}, "no option solver; its options: on_infeasible, repair"),
-        ({"method": "topk", "repair": True}, "its options: none"),
+        (
+            {"method": "heuristic", "solver": "highs"},
+            "no option solver; its options: block_rows, max_memory, on_infeasible, repair",
+        ),
+        ({"method": "topk", "repair": True}, "its options: block_rows, max_memory"),
         ({"method": "heuristic", "on_infeasible": "ignore"}, "'raise' or 'relax'"),
         ({"method": "heuristic", "time_limit": -1}, "time_limit is -1"),
     ],
@@ -39,16 +42,8 @@ def test_an_explicit_gpu_is_never_replaced(problem, monkeypatch):
         ptofa.allocate(problem, "heuristic", device="cuda")
 
 
-def test_the_optimum_has_no_kernels_yet(problem, monkeypatch):
-    from ptofa_gpu.allocation import api
-
-    monkeypatch.setattr(api, "resolve_device", lambda device, array=None: device)
-    with pytest.raises(NotAvailableError, match="CPU only"):
-        ptofa.allocate(problem, "optimal", device="cuda")
-
-
 @pytest.mark.gpu
-@pytest.mark.parametrize("method", ["heuristic", "manual", "topk"])
+@pytest.mark.parametrize("method", ["optimal", "heuristic", "manual", "topk"])
 def test_gpu_equals_cpu(method):
     import cupy
 

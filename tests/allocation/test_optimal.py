@@ -7,6 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import ptofa_gpu as ptofa
+from ptofa_gpu.allocation import optimal as optimal_module
+from ptofa_gpu.allocation import passes as passes_module
+from ptofa_gpu.allocation.optimal import _Solver
 from ptofa_gpu.errors import InfeasibleError, InputError
 from tests.allocation.oracles import brute_force, check_limits, min_cost_flow_value, plan_value
 from tests.allocation.strategies import instances
@@ -37,6 +40,27 @@ def test_equals_min_cost_flow_on_larger_instances(arguments):
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
     same_value(plan_value(problem.revenue, plan.funds), min_cost_flow_value(problem), problem.max_revenue)
+
+
+@pytest.fixture(params=["all swaps", "the cheapest swaps of each pair"])
+def narrow(request, monkeypatch):
+    """Samples and windows so small that every stage of the solver has something to do on tiny instances."""
+    for name, value in (("SMALL_SAMPLE", 3), ("FIRST_SAMPLE", 6), ("GROWTH", 2), ("ALL_SWAPS", 0), ("FIRST_WINDOW", 1)):
+        monkeypatch.setattr(optimal_module, name, value)
+    monkeypatch.setattr(_Solver, "_enough", lambda self, passes: 0.0)
+    if request.param != "all swaps":
+        for name in ("ALL_SWAPS", "SWAPS_EACH"):
+            monkeypatch.setattr(passes_module, name, 0)
+        monkeypatch.setattr(passes_module, "most_swaps", lambda funds: 1)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(instances(max_customers=60, max_funds=12))
+def test_every_stage_is_exact(narrow, arguments):
+    problem = ptofa.AllocationProblem(**arguments)
+    plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
+    same_value(plan_value(problem.revenue, plan.funds), min_cost_flow_value(problem), problem.max_revenue)
+    assert abs(plan.bound - plan.objective) <= 1e-9 * max(abs(plan.objective), problem.max_revenue)
 
 
 @settings(max_examples=60, deadline=None)
@@ -166,7 +190,7 @@ def test_infeasible_is_refused():
 
 @pytest.mark.parametrize("writeable", [True, False])
 def test_samples_are_laid_out_as_the_whole_so_that_nothing_is_compiled_twice(writeable):
-    from ptofa_gpu.allocation.optimal import _every
+    from ptofa_gpu.allocation.passes import _every
 
     whole = np.arange(20, dtype=np.int8)
     whole.setflags(write=writeable)

@@ -203,3 +203,7 @@ def test_two_hundred_thousand_customers_take_seconds() -> None:
     data = lct("A")
     assert len(data.arrays) > 300_000
     assert time.perf_counter() - start < 20  # about 1.5 s on one core; the room is for a busy machine
+
+
+def test_the_heading_is_for_readers() -> None:
+    assert "<b>Exposure data LCT A</b>" in lct("A", customers=500)._repr_html_()

@@ -121,7 +121,7 @@ def test_settings_out_of_range_are_named() -> None:
 
 
 def test_bias_and_overlap_can_be_set() -> None:
-    """What is shown converts better than a random eligible pair by more, the stronger the bias, the less the overlap."""
+    """What is shown converts better than a random eligible pair, the more so the stronger the bias."""
 
     def gap(bias: float, overlap: float) -> float:
         t = lct("A", 8_000, seed=3, exposure_bias=bias, overlap=overlap).truth

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 
 from ptofa_gpu.ops import _kernels
@@ -47,13 +48,54 @@ def test_nothing_spills(kernel):
         assert use.shared_bytes <= 48 << 10
 
 
+ROWS_IN_REGISTERS = [
+    ("score", "score_pick", (8, 16)),
+    ("price", "price_one", (8, 16, 32)),
+    ("price", "price_many", (8, 16, 32)),
+    ("choices", "choices", (8, 16, 32)),
+    ("choices", "take", (8, 16, 32)),
+    ("swaps", "swap_margins", (8, 16, 32)),
+    ("swaps", "near", (8, 16, 32)),
+]
+
+
 @needs_nvrtc
-@pytest.mark.parametrize(("kernel", "funds"), [("score_pick_8", 8), ("score_pick_16", 16)])
-def test_a_short_row_stays_in_registers(kernel, funds):
-    """The sorting network has constant indices, so the row needs no local memory, and occupancy stays high."""
-    use = compiled("score", "sm_90").kernels[kernel]
-    assert use.stack_bytes == 0
-    assert use.registers <= 32 + 4 * funds
+@pytest.mark.parametrize(("source", "name", "sizes"), ROWS_IN_REGISTERS, ids=lambda x: x if isinstance(x, str) else "")
+def test_a_short_row_stays_in_registers(source, name, sizes):
+    """Every index into the row is a constant, so it needs no local memory, and occupancy stays high."""
+    for funds in sizes:
+        use = compiled(source, "sm_90").kernels[f"{name}_{funds}"]
+        assert use.stack_bytes == 0, f"{name}_{funds}"
+        assert use.registers <= 32 + 4 * funds, f"{name}_{funds}"
+
+
+class Recorder(_kernels.DeviceOps):
+    """Notes the dynamic shared memory of each launch instead of making it."""
+
+    def __init__(self):
+        super().__init__(np, lambda name: None, multiprocessors=2)
+        self.launches: list[tuple[str, str, int]] = []
+
+    def _launch(self, module, name, grid, block, args, shared=0):
+        self.launches.append((module, name, shared))
+
+
+@needs_nvrtc
+def test_shared_memory_of_both_kinds_fits_together():
+    """For every number of funds: a launch fails where a block's own variables and its rows together pass 48 KiB."""
+    ops = Recorder()
+    for funds in range(1, 1025):
+        E, levels = np.zeros((1, funds), np.float32), (np.zeros(1, np.int8), np.zeros(funds, np.int8), None)
+        offset, chosen = np.zeros(funds), np.zeros((1, 1), np.int16)
+        ops.choices(E, *levels, offset, 1.0, 1)
+        ops.take(E, *levels, offset, 1.0, chosen)
+        if funds <= 120 or funds % 101 == 0 or funds == 1024:
+            ops.price_pass(E, *levels, offset, 1.0, np.zeros((funds + 1, funds + 1)), 1)
+            ops.count_arcs(*levels, chosen)
+    assert {name for _, name, _ in ops.launches} >= {"price_one_32", "price_wide", "price_wider", "choices_wide"}
+    for module, name, dynamic in ops.launches:
+        static = compiled(module, "sm_90").kernels[name].shared_bytes
+        assert static + dynamic <= 48 << 10, f"{name}: {static} + {dynamic}"
 
 
 @needs_nvrtc

@@ -62,16 +62,23 @@ def make_case(rows: int, funds: int, k: int, *, masked: bool, seed: int, ties: b
     )
 
 
-# every kernel of score.cu, sizes that fill no warp and no block, one fund, one row, many slots
+# every kernel of score.cu on both sides of its bounds, sizes that fill no warp and no block, one row, many slots
 SHAPES = [
     (1, 1, 1, False),
+    (130, 1, 1, True),
     (700, 8, 1, False),
     (513, 5, 3, True),
+    (200, 9, 2, True),
     (300, 16, 2, True),
+    (150, 17, 1, False),
+    (130, 31, 16, True),
     (200, 32, 32, False),
     (90, 33, 4, True),
-    (40, 200, 3, False),
     (400, 60, 2, False),  # every loop over rows takes several turns; the threads are no multiple of the funds
+    (90, 64, 1, True),
+    (50, 65, 16, True),
+    (40, 257, 3, True),
+    (15, 1024, 16, True),
 ]
 
 
@@ -120,7 +127,9 @@ def test_a_round(device_ops, rows, funds, k, masked, generous):
 
 
 @pytest.mark.parametrize("check", ["sanitize", "check_races"])
-@pytest.mark.parametrize(("rows", "funds", "k", "masked"), [(300, 7, 2, True), (70, 16, 1, False), (200, 40, 3, True)])
+@pytest.mark.parametrize(
+    ("rows", "funds", "k", "masked"), [(300, 7, 2, True), (70, 16, 1, False), (60, 31, 2, False), (200, 40, 3, True)]
+)
 def test_no_undefined_behaviour_and_no_race(device_ops, rows, funds, k, masked, check):
     case = make_case(rows, funds, k, masked=masked, seed=3, ties=True)
     ops, (key, picks) = device_ops(**{check: True}), case.results()

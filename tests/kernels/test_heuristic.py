@@ -30,3 +30,5 @@ def test_rounds_over_kernels_equal_rounds_over_twins(device_ops, monkeypatch, cu
         monkeypatch.setattr(module, name, getattr(ops, name))
     kernel = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, repair=False)
     np.testing.assert_array_equal(kernel.funds, twin.funds)
+    by_blocks = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, repair=False, block_rows=97)
+    np.testing.assert_array_equal(by_blocks.funds, twin.funds)

@@ -10,7 +10,7 @@ import mmap
 import numpy as np
 import pytest
 
-from ptofa_gpu.ops import score, sums
+from ptofa_gpu.ops import price, score, sums, swaps
 from tests.cuda_on_cpu import build
 from tests.cuda_on_cpu.host_module import Address
 from tests.kernels.conftest import load_on_host
@@ -87,3 +87,44 @@ def test_score_and_pick(revenue, levels, done):
     launch((1,), (64,), (*pointers, risk, np.uint64(0), np.int32(0), address(done), *flags))
     np.testing.assert_array_equal(kernel_key[-50:], key[-50:])
     np.testing.assert_array_equal(kernel_picks[-50:], picks[-50:])
+
+
+def customers(revenue, tolerance, risk, offset):
+    """The arguments that make a kernel's ``Customers``."""
+    nothing = (np.uint64(0), np.int32(0))
+    return address(revenue), address(tolerance), risk, *nothing, np.int32(FUNDS), offset, np.float64(1.0)
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="g++ is not installed")
+@pytest.mark.parametrize("kernel", ["price_one_16", "price_many_16", "price_wide"])
+def test_price_pass(revenue, levels, kernel):
+    tolerance, risk = levels
+    offset, size = np.zeros(FUNDS), FUNDS + 1
+    delta = np.full((size, size), 1.5)
+    counts, swaps, value = price.price_pass(revenue, tolerance, risk, None, offset, 1.0, delta, 1, None, ROWS - 50)
+    assert counts[FUNDS - 1] == 50
+    assert value == revenue[-50:, -1].sum()
+    out = np.zeros(size + size * size + 2, np.uint64)
+    sizes = (np.uint64(0), np.int32(1), np.int64(50), np.int64(ROWS - 50), np.int64(1))
+    shared = 12 * size * size + 4 * size + 2 * 8 * FUNDS
+    launch = load_on_host("price").get_function(kernel)
+    launch((1,), (64,), (*customers(revenue, tolerance, risk, offset), *sizes, delta.ravel(), out), shared_mem=shared)
+    np.testing.assert_array_equal(out[:size], counts)
+    np.testing.assert_array_equal(out[size:-2].reshape(size, size), swaps)
+    assert (int(out[-2]) << 24) + int(out[-1]) == value
+
+
+@pytest.mark.skipif(build.compiler() is None, reason="g++ is not installed")
+@pytest.mark.parametrize("kernel", ["swap_margins_16", "swap_margins_wide"])
+def test_swap_margins(revenue, levels, kernel):
+    tolerance, risk = levels
+    offset, chosen = np.zeros(FUNDS), reserved((ROWS, 1), np.int16)
+    chosen[-50:] = FUNDS - 1
+    step = ROWS - 10
+    twin = swaps.swap_margins(revenue, tolerance, risk, None, offset, 1.0, chosen, step)
+    np.testing.assert_array_equal(twin, [0.0, 1.0])
+    margin = np.full(2, 9.0)
+    sizes = (address(chosen), np.int32(1), np.int64(2), np.int64(step))
+    launch = load_on_host("swaps").get_function(kernel)
+    launch((1,), (64,), (*customers(revenue, tolerance, risk, offset), *sizes, margin))
+    np.testing.assert_array_equal(margin, twin)

@@ -5,7 +5,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from ptofa_gpu.errors import InputError, PtofaWarning
-from ptofa_gpu.prediction.calibration import calibrate, fit_platt
+from ptofa_gpu.prediction.calibration import calibrate, fit_platt, total_ratio
 from ptofa_gpu.prediction.training import fit
 
 
@@ -41,7 +41,7 @@ def test_platt_needs_both_outcomes():
 
 
 def test_calibrated_totals_match_validation(world, tmp_path):
-    model = world.model(seed=3)
+    model = world.model(seed=3, debias=None)
     module = world.module()
     fit(model, module, max_epochs=1, directory=tmp_path, progress=None, logger=None, calibration=False)
     assert not bool(model.calibration.fitted)
@@ -49,10 +49,36 @@ def test_calibrated_totals_match_validation(world, tmp_path):
     rows = model.predict_rows(module, "validation")
     p = expit(model.calibration.logit(torch.tensor(rows.logit)).numpy())
     assert p.sum() == pytest.approx(rows.converted.sum(), rel=0.02)
-    expected = result.revenue_ratio * p * np.exp(rows.mu + rows.sigma**2 / 2)
-    assert expected.sum() == pytest.approx(rows.amount.sum(), rel=1e-6)
+    expected = p * np.exp(rows.mu + rows.sigma**2 / 2)
+    assert result.revenue_ratio == pytest.approx(total_ratio(rows.amount, expected, np.ones(len(p))), rel=1e-6)
     assert result.conversions == rows.converted.sum()
     assert bool(model.calibration.fitted)
+
+
+def test_a_ratio_that_stands_out_is_taken_and_one_within_its_error_is_not():
+    rng = np.random.default_rng(0)
+    expected = rng.lognormal(size=200_000)
+    amount = expected * np.where(rng.random(200_000) < 0.01, 100.0, 0.0) * rng.lognormal(-0.5, 1.0, 200_000)
+    ones = np.ones(200_000)
+    raw = amount.sum() / (3 * expected.sum())
+    assert total_ratio(amount, 3 * expected, ones) == pytest.approx(raw, rel=0.02)
+    few = slice(0, 5_000)
+    assert 0.1 < abs(np.log(amount[few].sum() / expected[few].sum())) < 0.4  # what fifty conversions make of 1
+    assert abs(np.log(total_ratio(amount[few], expected[few], ones[few]))) < 0.1
+    weight = np.where(np.arange(200_000) < 100_000, 2.0, 0.0)
+    half = slice(0, 100_000)
+    assert total_ratio(amount, 3 * expected, weight) == pytest.approx(
+        total_ratio(amount[half], 3 * expected[half], ones[half])
+    )
+
+
+def test_weighted_platt_is_platt_on_repeated_rows():
+    rng = np.random.default_rng(1)
+    logit = rng.normal(-1, 2, 3_000)
+    converted = rng.random(3_000) < expit(0.6 * logit + 0.8)
+    times = rng.integers(1, 4, 3_000)
+    plain = fit_platt(np.repeat(logit, times), np.repeat(converted, times))
+    assert fit_platt(logit, converted, weight=times.astype(float)) == pytest.approx(plain, abs=2e-3)
 
 
 def test_too_few_conversions_leave_the_model_as_it_is(world, tmp_path):

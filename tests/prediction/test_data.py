@@ -11,6 +11,7 @@ from ptofa_gpu.prediction.schema import Schema
 
 class FakeTrainer:
     world_size = 1
+    global_rank = 0
 
     def __init__(self, epoch=0, device="cpu"):
         self.current_epoch = epoch
@@ -53,9 +54,39 @@ def test_every_row_once_an_epoch_in_another_order_each_time(world):
 def test_length_counts_the_last_smaller_batch(world):
     module = world.module(batch_size=1000)
     n = module.n_rows("train")
-    batches = list(module.train_dataloader())
-    assert len(module.train_dataloader()) == len(batches) == -(-n // 1000)
+    batches = list(module.batches("train", 1000))
+    assert len(module.batches("train", 1000)) == len(batches) == -(-n // 1000)
     assert len(batches[-1]["amount"]) == n % 1000
+
+
+def test_training_gets_blocks_of_whole_batches(world):
+    module = world.module(batch_size=20_000)
+    assert module.steps_a_block() == 1
+    module = world.module(batch_size=300)
+    blocks = list(module.train_dataloader())
+    assert module.steps_a_block() == 54
+    assert sum(len(b["amount"]) for b in blocks) == module.n_rows("train")
+    assert all(len(b["amount"]) == 54 * 300 for b in blocks[:-1])
+
+
+@pytest.mark.parametrize("n_processes", [2, 3])
+def test_processes_share_every_batch(world, n_processes):
+    module = world.module(batch_size=60)
+    module.trainer = FakeTrainer()
+    try:
+        whole = torch.cat([b["amount"] for b in module.train_dataloader()])
+        parts = []
+        for rank in range(n_processes):
+            module.trainer.world_size, module.trainer.global_rank = n_processes, rank
+            parts.append(list(module.train_dataloader()))
+            module.trainer = FakeTrainer()
+    finally:
+        module.trainer = None
+    assert all(int(b["rows"]) == sum(len(p[i]["amount"]) for p in parts) for i, b in enumerate(parts[0]))
+    # batch by batch the processes hold what one process alone would see
+    size = 60 // n_processes
+    together = torch.cat([b["amount"][:size] for b in (p[0] for p in parts)])
+    assert torch.equal(together.sort().values, whole[:60].sort().values)
 
 
 def test_rows_are_moved_once(world):

@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from scipy.special import log_expit
+from scipy.special import expit, log_expit
 
 from ptofa_gpu.prediction.losses import (
+    conversion_nll,
     converted_loglik,
     counterfactual_censored,
     counterfactual_density,
+    log1p_squared_error,
+    lognormal_cross_entropy,
     lognormal_logpdf,
     max_log_density,
+    product_logit,
+    squared_error,
     zero_inflated,
 )
 
@@ -97,3 +102,53 @@ def test_max_log_density_bounds_a_grid_and_is_reached(mu_range, log_eps):
     bound = max_log_density(log_eps, mu_range, (0.1, 2.0))
     assert grid.max() <= bound + 1e-9
     assert grid.max() == pytest.approx(bound, abs=0.02)
+
+
+def test_a_product_of_steps_has_the_logit_of_its_probability():
+    first, second = rng.normal(0, 3, 50), rng.normal(0, 3, 50)
+    p = expit(first) * expit(second)
+    np.testing.assert_allclose(product_logit(*tensors(first, second)), np.log(p) - np.log1p(-p), rtol=1e-9, atol=1e-9)
+
+
+def test_errors_of_amounts_match_the_formulas():
+    log_prediction, label = rng.normal(0, 4, 50), AMOUNT
+    np.testing.assert_allclose(squared_error(*tensors(log_prediction, label)), (np.exp(log_prediction) - label) ** 2)
+    written = (np.log1p(np.exp(log_prediction)) - np.log1p(label)) ** 2
+    np.testing.assert_allclose(log1p_squared_error(*tensors(log_prediction, label)), written, rtol=1e-9, atol=1e-15)
+    hit = rng.random(50) < 0.5
+    np.testing.assert_allclose(
+        conversion_nll(*tensors(LOGIT), torch.tensor(hit)), -np.where(hit, log_expit(LOGIT), log_expit(-LOGIT))
+    )
+
+
+def test_the_cross_entropy_of_log_normals_is_the_integral():
+    x = np.linspace(-12, 12, 20_001)
+    m, s, mu, sigma = -0.4, 0.6, 0.5, 0.9
+    log_density = stats.norm.logpdf(x, mu, sigma) - x
+    written = -np.trapezoid(stats.norm.pdf(x, m, s) * log_density, x)
+    ours = lognormal_cross_entropy(*tensors(mu, sigma, m, s))
+    assert float(ours) == pytest.approx(written, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda a, b: product_logit(a, b),
+        lambda a, b: squared_error(a, b.exp()),
+        lambda a, b: log1p_squared_error(a, b.exp()),
+        lambda a, b: conversion_nll(a, torch.arange(8) % 2 == 0) + 0 * b,
+        lambda a, b: lognormal_cross_entropy(a, b.exp(), b, a.exp()),
+    ],
+)
+def test_gradients_of_the_other_losses(loss):
+    inputs = [x.requires_grad_() for x in tensors(LOGIT[:8] / 3, MU[:8])]
+    assert torch.autograd.gradcheck(loss, inputs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_and_errors_are_finite_at_every_extreme(dtype):
+    logits = torch.tensor([-100.0, -30.0, 0.0, 30.0, 100.0], dtype=dtype)
+    a, b = (x.flatten().requires_grad_() for x in torch.meshgrid(logits, logits, indexing="ij"))
+    for value in (product_logit(a, b), conversion_nll(product_logit(a, b), torch.arange(25) % 2 == 0)):
+        assert torch.isfinite(value).all()
+        assert all(torch.isfinite(g).all() for g in torch.autograd.grad(value.sum(), (a, b), retain_graph=True))

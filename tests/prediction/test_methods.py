@@ -3,10 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import special, stats
 
-from ptofa_gpu.errors import DegenerateModelError, InputError, NotAvailableError, PtofaWarning
+from ptofa_gpu.errors import DegenerateModelError, InputError, PtofaWarning
 from ptofa_gpu.prediction.methods import available
-from ptofa_gpu.prediction.methods.base import LabelStatistics
+from ptofa_gpu.prediction.methods.base import Labels, LabelStatistics, PairOutput
+from ptofa_gpu.prediction.networks import Head
 
 
 def statistics(sd=1.0, n=4_000, unit=3_000.0, seed=0):
@@ -26,6 +28,9 @@ def test_statistics_are_those_of_the_amounts():
     assert (ours.log_low, ours.log_high) == pytest.approx(tuple(np.quantile(logs, [0.05, 0.95])))
 
 
+LOG_NORMAL = ("ptofa", "ziln")
+
+
 @pytest.mark.parametrize("method", available())
 def test_an_untrained_model_starts_near_the_base_rate_and_the_mean_amount(world, method):
     model, module = world.model(method=method, dropout=0.0), world.module()
@@ -33,9 +38,15 @@ def test_an_untrained_model_starts_near_the_base_rate_and_the_mean_amount(world,
     model.net.start(s)
     with torch.no_grad():
         out = model(next(iter(module.batches("validation"))))
-    assert float(torch.sigmoid(out.logit).mean()) == pytest.approx(s.base_rate, abs=0.05)
-    assert float(out.mu.mean()) == pytest.approx(s.log_mean, abs=0.25)
-    assert float(out.sigma.mean()) == pytest.approx(s.log_sd, abs=0.25)
+    if model.net.predicts_conversion:
+        assert float(torch.sigmoid(out.logit).mean()) == pytest.approx(s.base_rate, abs=0.05)
+    if method in LOG_NORMAL:
+        assert float(out.mu.mean()) == pytest.approx(s.log_mean, abs=0.25)
+        assert float(out.sigma.mean()) == pytest.approx(s.log_sd, abs=0.25)
+    else:
+        revenue = torch.sigmoid(out.logit) * torch.exp(out.mu)
+        assert float(revenue.mean()) == pytest.approx(s.base_rate * s.mean_amount, rel=0.35)
+        assert not out.sigma.any()
     assert model.net.statistics == s
 
 
@@ -44,12 +55,118 @@ def test_bounds_hold_whatever_the_network_says(world, method):
     model = world.model(method=method)
     s = statistics()
     model.net.start(s)
+    network = model.net.network
+    shape = (500, 2, network.width) if method == "mmoe" else (500, network.width)
     with torch.no_grad():
-        out = model.net.outputs(1e4 * torch.randn(500, model.net.network.width))
-    assert float(out.mu.min()) >= np.float32(s.log_low)
-    assert float(out.mu.max()) <= np.float32(s.log_high)
-    assert float(out.sigma.min()) >= np.float32(0.1)
-    assert float(out.sigma.max()) <= 2.0
+        out = model.net.outputs(1e4 * torch.randn(shape))
+    if method in LOG_NORMAL:
+        assert float(out.mu.min()) >= np.float32(s.log_low)
+        assert float(out.mu.max()) <= np.float32(s.log_high)
+        assert float(out.sigma.min()) >= np.float32(0.1)
+        assert float(out.sigma.max()) <= 2.0
+    revenue = torch.exp(torch.nn.functional.logsigmoid(out.logit) + out.mu + out.sigma**2 / 2)
+    assert torch.isfinite(revenue).all()
+    assert (revenue >= 0).all()
+
+
+@pytest.mark.parametrize("method", available())
+def test_losses_and_gradients_are_finite_at_every_extreme(world, method):
+    """Logits of +-100 and beyond, sigma at its bounds, amounts over 12 orders of magnitude."""
+    model = world.model(method=method)
+    model.net.start(statistics(sd=3.0) if method not in LOG_NORMAL else statistics())
+    heads = [m for m in model.net.children() if isinstance(m, Head)]
+    for size in (1e-3, 1.0, 1e2, 1e4):
+        hidden = torch.linspace(-size, size, 96).reshape(2, 48).T.repeat(1, model.net.network.width // 2)
+        hidden = hidden[:, : model.net.network.width].clone()
+        if method == "mmoe":
+            hidden = hidden[:, None].expand(-1, 2, -1).clone()
+        hidden.requires_grad_()
+        out = model.net.outputs(hidden)
+        for amount in (1e-3, 1.0, 1e3, 1e6, 1e9):
+            for converted in (True, False):
+                c = torch.full((48,), converted)
+                labels = model.net.labels(c, torch.where(c, amount, 0.0))
+                loss = model.net.row_loss(out, labels)
+                assert torch.isfinite(loss).all(), (size, amount, converted)
+                for gradient in torch.autograd.grad(loss.sum(), [hidden, heads[0][0].weight], retain_graph=True):
+                    assert torch.isfinite(gradient).all(), (size, amount, converted)
+
+
+def formula(method, label, out, converted, amount, scale, net):
+    """Each method's row loss written out in float64."""
+    p = special.expit(out.logit)
+    revenue = amount / scale
+    entropy = -np.where(converted, np.log(p), np.log1p(-p))
+    if method in ("dnn_c", "esmm"):
+        return entropy
+    if method == "dnn_r":
+        return (np.exp(out.mu) - revenue) ** 2
+    if method in ("shared_bottom", "mmoe"):
+        predicted = p * np.exp(out.mu)
+        if label == "log1p":
+            return entropy + (np.log1p(predicted) - np.log1p(revenue)) ** 2
+        return entropy + (predicted - revenue) ** 2
+    if method == "mtl_mse":
+        return entropy + np.where(converted, (np.exp(out.mu) - revenue) ** 2, 0.0)
+    density = stats.lognorm.pdf(np.where(converted, revenue, 1.0), out.sigma, scale=np.exp(out.mu))
+    nothing = 1 - p
+    if method == "ptofa":
+        nothing = nothing + p * stats.lognorm.pdf(1e-6, out.sigma, scale=np.exp(out.mu))
+    return -np.log(np.where(converted, p * density, nothing))
+
+
+@pytest.mark.parametrize("label", [None, "log1p"])
+@pytest.mark.parametrize("method", available())
+def test_row_losses_are_their_formulas_in_float64(world, method, label):
+    if label and method not in ("shared_bottom", "mmoe"):
+        with pytest.raises(InputError, match=f"method='{method}' has no option label"):
+            world.model(method=method, label=label)
+        return
+    model = world.model(method=method, label=label).double()
+    s = statistics()
+    model.net.start(s)
+    module = world.module()
+    batch = next(iter(module.batches("train", 400)))
+    batch = {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
+    with torch.no_grad():
+        out = model(batch)
+        ours = model.net.row_loss(out, model.net.labels(batch["converted"], batch["amount"]))
+    written = formula(
+        method, label, PairOutput(*(x.numpy() for x in out)), batch["converted"].numpy(), batch["amount"].numpy(),
+        s.scale, model.net,
+    )  # fmt: skip
+    np.testing.assert_allclose(ours, written, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["ptofa", "ziln", "dnn_c", "esmm"])
+def test_the_expected_loss_is_the_mean_over_what_the_belief_draws(world, method):
+    model = world.model(method=method).double()
+    model.net.start(statistics())
+    rng = np.random.default_rng(0)
+    n = 400_000
+    output = PairOutput(*(torch.full((n,), v, dtype=torch.float64) for v in (-0.5, 0.2, 0.9)))
+    belief = PairOutput(*(torch.full((n,), v, dtype=torch.float64) for v in (0.3, -0.4, 0.6)))
+    converted = torch.tensor(rng.random(n) < special.expit(0.3))
+    labels = Labels(converted, converted, torch.tensor(rng.normal(-0.4, 0.6, n)))
+    drawn = model.net.row_loss(output, labels)
+    expected = model.net.expected_loss(output, belief)
+    assert float(expected[0]) == pytest.approx(float(drawn.mean()), abs=5 * float(drawn.std()) / n**0.5)
+
+
+@pytest.mark.parametrize("method", ["dnn_r", "shared_bottom", "mmoe", "mtl_mse"])
+def test_methods_without_a_likelihood_refuse_a_doubly_robust_target(world, method):
+    output = PairOutput(*torch.zeros(3, 5))
+    with pytest.raises(InputError, match="'ptofa', 'ziln'"):
+        world.model(method=method).net.expected_loss(output, output)
+
+
+def test_conversion_only_orders_pairs_as_its_probability_does(world):
+    model = world.model(method="esmm")
+    model.net.start(statistics())
+    out = model(next(iter(world.module().batches("train", 100))))
+    revenue = torch.sigmoid(out.logit) * torch.exp(out.mu)
+    assert torch.equal(revenue.argsort(), out.logit.argsort())
+    assert float(revenue.sum() / torch.sigmoid(out.logit).sum()) == pytest.approx(model.net.statistics.mean_amount)
 
 
 def test_labels_divide_by_the_median_and_know_which_amounts_are_known(world):
@@ -100,18 +217,16 @@ def test_the_default_eps_is_safe_for_usual_amounts(world):
         world.model().net.start(statistics(sd=sd))
 
 
-@pytest.mark.parametrize("method", ["dnn_c", "dnn_r", "esmm", "shared_bottom", "mmoe", "mtl_mse"])
-def test_methods_to_come_say_so(world, method):
-    with pytest.raises(NotAvailableError, match="'ptofa', 'ziln'"):
-        world.model(method=method)
-
-
 @pytest.mark.parametrize(
     ("kwargs", "word"),
     [
         ({"method": "magic"}, "Unknown method"),
         ({"counterfactual": "magic"}, "Unknown counterfactual"),
-        ({"method": "ziln", "counterfactual": "density"}, "no counterfactual term"),
+        ({"method": "ziln", "counterfactual": "density"}, "no option counterfactual: it takes none"),
+        ({"method": "ptofa", "label": "raw"}, "no option label: it takes counterfactual and eps"),
+        ({"method": "mmoe", "label": "sqrt"}, "Unknown label"),
+        ({"debias": "magic"}, "debias"),
+        ({"clip": 0.5}, "clip"),
         ({"eps": 0.0}, "eps"),
         ({"dropout": 1.0}, "dropout"),
         ({"lr": 0.0}, "lr"),

@@ -29,7 +29,10 @@ def test_history_has_every_epoch_and_falling_loss(trained):
     assert {"val_auc", "val_mse", "val_mae", "val_total_ratio_error", "val_conversion_ratio"} <= set(result.best)
     assert result.best["val_auc"] > 0.75
     assert result.device == "cpu"
-    assert "<table>" in result._repr_html_()
+    page = result._repr_html_()
+    assert f"Epoch {result.best_epoch + 1} of {len(result.history)} is kept" in page
+    assert "<th scope='row'>1</th>" in page
+    assert "<th scope='row'>0</th>" not in page
 
 
 def test_the_model_is_left_with_the_best_weights(trained):

@@ -6,15 +6,23 @@ A new method is a subclass of `base.RevenueMethod` and a line in `_METHODS`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ptofa_gpu.errors import InputError, NotAvailableError
+from ptofa_gpu.errors import InputError
 from ptofa_gpu.prediction.methods.base import RevenueMethod
 from ptofa_gpu.prediction.networks import PairNetwork
 
-_METHODS = {"ptofa": ("ptofa", "Ptofa"), "ziln": ("ziln", "Ziln")}
-# of the paper's Table 1, named in the interface and not built in this version
-_LATER = ("dnn_c", "dnn_r", "esmm", "shared_bottom", "mmoe", "mtl_mse")
+# name -> module, class, the options it takes
+_METHODS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "ptofa": ("ptofa", "Ptofa", ("counterfactual", "eps")),
+    "ziln": ("ziln", "Ziln", ()),
+    "dnn_c": ("dnn_c", "DnnC", ()),
+    "dnn_r": ("dnn_r", "DnnR", ()),
+    "esmm": ("esmm", "Esmm", ()),
+    "shared_bottom": ("shared_bottom", "SharedBottom", ("label",)),
+    "mmoe": ("mmoe", "Mmoe", ("label",)),
+    "mtl_mse": ("mtl_mse", "MtlMse", ()),
+}
 
 
 def available() -> Sequence[str]:
@@ -22,30 +30,29 @@ def available() -> Sequence[str]:
     return tuple(_METHODS)
 
 
-def build(name: str, network: PairNetwork, **options: object) -> RevenueMethod:
-    """Make the method `name` on `network`.
+def build(name: str, make_network: Callable[[type[PairNetwork]], PairNetwork], **options: object) -> RevenueMethod:
+    """Make the method `name` on a network of the kind it needs.
 
     Parameters
     ----------
     name
         One of `available()`.
-    network
-        The shared bottom.
+    make_network
+        Gives a network of the class it is called with.
     options
-        What the method takes: ``counterfactual`` and ``eps`` for "ptofa".
+        What the method takes: ``counterfactual`` and ``eps`` for "ptofa", ``label`` for "shared_bottom" and "mmoe".
 
     Raises
     ------
-    NotAvailableError
-        For a method of the paper's Table 1 that this version does not have.
     InputError
-        For a name that means nothing here, or a bad option.
+        For a name that means nothing here, a bad option, or one that the method does not have.
     """
-    if name in _LATER:
-        raise NotAvailableError(
-            f"method={name!r} is not part of this version. Available: {', '.join(map(repr, available()))}."
-        )
     if name not in _METHODS:
         raise InputError(f"Unknown method {name!r}. Available: {', '.join(map(repr, available()))}.")
-    module, cls = _METHODS[name]
-    return getattr(importlib.import_module(f"{__name__}.{module}"), cls)(network, **options)
+    module, class_name, known = _METHODS[name]
+    strange = [option for option in options if option not in known]
+    if strange:
+        takes = f"it takes {' and '.join(known)}" if known else "it takes none"
+        raise InputError(f"method={name!r} has no option {' and no option '.join(strange)}: {takes}.")
+    method = getattr(importlib.import_module(f"{__name__}.{module}"), class_name)
+    return method(make_network(method.network_class), **options)

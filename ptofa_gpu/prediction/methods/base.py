@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptofa_gpu.errors import DegenerateModelError
+from ptofa_gpu.errors import DegenerateModelError, InputError
 from ptofa_gpu.prediction.networks import PairNetwork
 
 
 class PairOutput(NamedTuple):
     """A model's answer for some pairs; amounts in units of the label scale.
 
-    logit : conversion logit;  mu, sigma : parameters of log(amount / scale) given conversion.
+    logit : conversion logit;  mu, sigma : parameters of log(amount / scale) given conversion. Expected revenue is
+    sigmoid(logit) exp(mu + sigma^2 / 2) for every method; one that predicts an amount without a spread has sigma 0.
     """
 
     logit: Tensor
@@ -27,11 +28,24 @@ class PairOutput(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What happened on some rows: converted, whether the amount is known, and log(amount / scale) where it is."""
+    """What happened on some rows: converted, whether the amount is known, and log(amount / scale) where it is.
+
+    known_revenue : whether amount / scale is known to be what `revenue` says: also where nothing was bought.
+    """
 
     converted: Tensor
     has_amount: Tensor
     log_amount: Tensor
+
+    @property
+    def revenue(self) -> Tensor:
+        """Amount / scale, 0 where there is none."""
+        return torch.where(self.has_amount, self.log_amount.exp(), torch.zeros_like(self.log_amount))
+
+    @property
+    def known_revenue(self) -> Tensor:
+        """False for conversions recorded without an amount."""
+        return self.has_amount | ~self.converted
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,8 @@ class LabelStatistics:
         Its 5 % and 95 % quantiles, between which mu is kept.
     log_min
         Its smallest value.
+    mean_amount
+        Mean of amount / scale over the conversions with an amount.
     """
 
     rows: int
@@ -61,11 +77,17 @@ class LabelStatistics:
     log_low: float
     log_high: float
     log_min: float
+    mean_amount: float
 
     @property
     def base_rate(self) -> float:
         """Share of training rows that converted."""
         return self.positives / self.rows
+
+    @property
+    def start_rate(self) -> float:
+        """The base rate, kept below 1 where every row converted, so that its logit is finite."""
+        return min(self.base_rate, 1.0 - 0.5 / self.rows)
 
     @classmethod
     def of(cls, converted: np.ndarray, amount: np.ndarray) -> LabelStatistics:
@@ -105,16 +127,28 @@ class LabelStatistics:
             log_low=float(low),
             log_high=float(high),
             log_min=float(log_amount.min()),
+            mean_amount=float(known.mean() / scale),
         )
 
 
 class RevenueMethod(nn.Module, ABC):
-    """A network with heads and a loss. Subclasses make the heads and say what a row's likelihood is.
+    """A network with heads and a loss. Subclasses make the heads and say what a row's loss is.
 
     Parameters
     ----------
     network
-        The shared bottom.
+        The shared bottom, of the class `network_class`.
+
+    Attributes
+    ----------
+    network_class
+        The network the method stands on.
+    predicts_conversion, predicts_amount
+        Whether P_c, and an amount that differs between pairs, are part of the answer. Without the first there is no
+        AUC; without the second expected revenue is P_c times the mean amount, so it orders pairs as P_c does.
+    direct
+        Whether expected revenue is an output of its own rather than P_c times an amount; calibrating P_c then leaves
+        it alone.
 
     Notes
     -----
@@ -122,9 +156,15 @@ class RevenueMethod(nn.Module, ABC):
     set: that is how a model knows whether it has seen data.
     """
 
+    network_class: ClassVar[type[PairNetwork]] = PairNetwork
+    predicts_conversion: ClassVar[bool] = True
+    predicts_amount: ClassVar[bool] = True
+    direct: ClassVar[bool] = False
+
     scale: Tensor
     log_low: Tensor
     log_high: Tensor
+    mean_amount: Tensor
 
     def __init__(self, network: PairNetwork):
         super().__init__()
@@ -158,7 +198,20 @@ class RevenueMethod(nn.Module, ABC):
 
     @abstractmethod
     def row_loss(self, output: PairOutput, labels: Labels) -> Tensor:
-        """Negative log-likelihood of each row, (N,)."""
+        """Loss of each row, (N,); a negative log-likelihood where the method has one."""
+
+    def expected_loss(self, output: PairOutput, belief: PairOutput) -> Tensor:
+        """Mean of `row_loss` (N,) if what happens follows the model `belief`; a doubly robust target needs it.
+
+        Raises
+        ------
+        InputError
+            For a method that has no such expectation.
+        """
+        raise InputError(
+            f"debias='dr' needs a method whose loss is a likelihood of what happened; {type(self).__name__} has none. "
+            "Use debias='ipw', or one of the methods 'ptofa', 'ziln', 'dnn_c' and 'esmm'."
+        )
 
     def labels(self, converted: Tensor, amount: Tensor) -> Labels:
         """Labels in the model's unit, from conversions (N,) bool and amounts (N,) in currency."""

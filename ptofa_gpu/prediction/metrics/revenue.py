@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision, BinaryCalibrationError
 
+from ptofa_gpu.prediction.degeneracy import degeneracy as degeneracy
 from ptofa_gpu.prediction.metrics.bins import EqualMassCalibrationError
 from ptofa_gpu.prediction.metrics.ranking import GroupedAUROC, NormalizedGini, RankCorrelation, TopLift
 from ptofa_gpu.prediction.metrics.sums import BinaryLogLoss, LogitRange, Outcomes, TotalRatio
@@ -118,31 +119,3 @@ class RevenueMetrics(nn.Module):
         for metric in self.children():
             assert isinstance(metric, Metric)
             metric.reset()
-
-
-def degeneracy(metrics: dict[str, float], conversions: float) -> str | None:
-    """Say in words what is wrong with a model that these metrics show to be degenerate; None if nothing is.
-
-    Parameters
-    ----------
-    metrics
-        What `RevenueMetrics.compute` gave.
-    conversions
-        Number of conversions among the rows; a ratio is only called wrong beyond what chance explains.
-    """
-    ratio, logits = metrics["conversion_ratio"], metrics["logit_range"]
-    if logits != logits:
-        return "The model predicts nan: training diverged. Lower the learning rate."
-    surprise = abs(ratio - 1.0) * conversions**0.5  # standard deviations, were the model right
-    if surprise > 5.0 and not 1 / 3 <= ratio <= 3.0:
-        return (
-            f"The model predicts {ratio:.3g} times the conversions that happened on validation rows (sum P / sum C), "
-            "so its expected revenues mean nothing, however good its AUC looks. Lower the learning rate; if "
-            "counterfactual='density' is used, try 'censored' or method='ziln'."
-        )
-    if logits < 1e-3:
-        return (
-            "The model predicts the same conversion probability for every validation row: it has collapsed. Lower the "
-            "learning rate, or check that the features vary."
-        )
-    return None

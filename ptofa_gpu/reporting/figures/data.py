@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -10,6 +13,9 @@ from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, thousands, unit
 from ptofa_gpu.reporting.style import BLUE, GREY, INK, ORANGE, VERMILLION, label, short_number, styled
+
+if TYPE_CHECKING:
+    from ptofa_gpu.evaluation.exposure import CustomerAmounts
 
 
 @styled
@@ -116,3 +122,105 @@ def _wilson(hits: np.ndarray, n: np.ndarray, z: float = 1.96) -> tuple[np.ndarra
     middle = (p + z * z / (2 * size)) / (1 + z * z / size)
     half = z / (1 + z * z / size) * np.sqrt(p * (1 - p) / size + z * z / (4 * size * size))
     return np.minimum(middle - half, p).clip(0), np.maximum(middle + half, p)
+
+
+@styled
+def customer_amount_chart(
+    customers: Sequence[CustomerAmounts], *, currency: str = "", name: str = "customer-amounts"
+) -> Chart:
+    """Draw the amounts of single customers with their own log-normals, one small panel each (PTOFA, Fig. 2).
+
+    Parameters
+    ----------
+    customers : sequence of CustomerAmounts
+        At most nine are drawn.
+    """
+    shown = list(customers)[:9]
+    if not shown:
+        raise InputError("no customer to draw: give at least one")
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure, grid = canvas(7.6, 0.8 + 1.75 * rows, columns=columns, rows=rows, sharex=True, squeeze=False)
+    low, high = min(c.amount.min() for c in shown), max(c.amount.max() for c in shown)
+    edges = np.linspace(np.log(low) - 0.3, np.log(high) + 0.3, 14)
+    line = np.linspace(edges[0], edges[-1], 160)
+    told = []
+    for panel, c in zip(grid.ravel(), shown):
+        counts, _ = np.histogram(np.log(c.amount), edges)
+        panel.stairs(counts, np.exp(edges), fill=True, color=BLUE, alpha=0.35)
+        sigma = max(c.sigma, 1e-9)
+        density = np.exp(-0.5 * ((line - c.mu) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+        panel.plot(np.exp(line), density * c.amount.size * (edges[1] - edges[0]), color=VERMILLION)
+        panel.set_xscale("log")
+        panel.set_title(f"customer {label(c.customer, 12)}", fontsize=9)
+        panel.annotate(
+            f"n = {c.amount.size}\nμ = {c.mu:.2f}\nσ = {sigma:.2f}",
+            (0.97, 0.95),
+            xycoords="axes fraction",
+            ha="right",
+            va="top",
+            fontsize=8,
+        )
+        panel.yaxis.get_major_locator().set_params(integer=True)
+        panel.set_ylim(0, 1.25 * max(counts.max(), 1))
+        thousands(panel.xaxis)
+        told.append(f"{c.customer} (n {c.amount.size}, mu {c.mu:.2f}, sigma {sigma:.2f})")
+    for panel in grid.ravel()[len(shown) :]:
+        panel.set_visible(False)
+    figure.supxlabel(f"amount of a conversion ({unit(currency)}, log scale)", fontsize=10)
+    figure.supylabel("conversions", fontsize=10)
+    alt = f"Histograms of log amounts of {len(shown)} single customers with fitted log-normals: " + "; ".join(told)
+    return Chart(figure, name, alt + ".")
+
+
+@styled
+def concentration_chart(
+    names: Sequence[str], exposures: ArrayLike, conversions: ArrayLike, *, name: str = "matthew-effect"
+) -> Chart:
+    """Draw how exposure and conversions concentrate on few funds: those shown more are bought more (Matthew effect).
+
+    Left, Lorenz curves with Gini coefficients. Right, each fund's share of conversions against its share of exposures,
+    on log axes; the dashed line is one conversion share for one exposure share.
+    """
+    from ptofa_gpu.evaluation.exposure import lorenz
+
+    shown, bought = np.asarray(exposures, dtype=np.float64), np.asarray(conversions, dtype=np.float64)
+    if not len(names) == shown.size == bought.size or shown.size == 0:
+        raise InputError(f"{len(names)} names, {shown.size} exposures and {bought.size} conversions must be one a fund")
+    figure, (left, right) = canvas(7.8, 3.6, columns=2)
+    told = []
+    for values, colour, words in ((shown, BLUE, "exposures"), (bought, ORANGE, "conversions")):
+        if not values.sum() > 0:
+            continue
+        curve = lorenz(values)
+        words_with = f"{words}, Gini {curve.gini:.2f}"
+        left.plot(curve.share * 100, curve.held * 100, color=colour, marker="o", markersize=3.5, label=words_with)
+        told.append(f"Gini of {words} {curve.gini:.2f}")
+    left.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="all alike")
+    left.legend(loc="upper left", fontsize=8.5)
+    left.set(xlabel="funds, least first (%)", ylabel="held by them (%)", xlim=(0, 100), ylim=(0, 100))
+    left.set_title("Concentration")
+    share, got = shown / max(shown.sum(), 1), bought / max(bought.sum(), 1)
+    some = (share > 0) & (got > 0)
+    if some.any():
+        right.scatter(share[some] * 100, got[some] * 100, color=BLUE, s=26, zorder=3)
+        ends = np.array([min(share[some].min(), got[some].min()), max(share[some].max(), got[some].max())]) * 100
+        ends *= [0.7, 1.5]
+        right.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
+        right.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+        for f in np.flatnonzero(some)[np.argsort(-share[some], kind="stable")][:10]:
+            right.annotate(
+                label(names[f], 18),
+                (share[f] * 100, got[f] * 100),
+                xytext=(-5, 4) if share[f] > np.median(share) else (5, -9),
+                textcoords="offset points",
+                ha="right" if share[f] > np.median(share) else "left",
+                fontsize=7.5,
+            )
+        for axis in (right.xaxis, right.yaxis):
+            thousands(axis)
+    right.set(xlabel="share of exposures (%, log scale)", ylabel="share of conversions (%, log scale)")
+    right.set_title("Shown more, bought more")
+    first = int(np.argmax(shown))
+    told.append(f"{names[first]} has {percent(share[first])} of exposures and {percent(got[first])} of conversions")
+    return Chart(figure, name, "Concentration of exposures and conversions on funds: " + "; ".join(told) + ".")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, unit
-from ptofa_gpu.reporting.style import BLUE, GREY, label, short_number, styled
+from ptofa_gpu.reporting.style import BLUE, GREEN, GREY, ORANGE, label, short_number, styled
 
 if TYPE_CHECKING:
     from ptofa_gpu.evaluation.offpolicy import PolicyTable
@@ -51,3 +53,45 @@ def _intervals(axes, y, values, colours) -> None:  # type: ignore[no-untyped-def
         )
     axes.margins(x=0.08, y=0.22)
     bars_only(axes)
+
+
+#: what the estimators are called in figures
+ESTIMATORS = {
+    "ips": "inverse propensity",
+    "snips": "self-normalised",
+    "dr": "doubly robust",
+}
+
+
+@styled
+def estimator_chart(tables: Mapping[str, PolicyTable], *, currency: str = "", name: str = "estimators") -> Chart:
+    """Draw each policy's value by several estimators, with their intervals: estimates that agree support each other.
+
+    Parameters
+    ----------
+    tables : mapping of str to PolicyTable
+        Estimator to values of the same policies.
+    """
+    first = next(iter(tables.values()))
+    names = [p.name for p in first.policies]
+    if any([p.name for p in t.policies] != names for t in tables.values()):
+        raise InputError("the tables must value the same policies, in the same order")
+    figure, axes = canvas(7.4, 1.3 + 0.62 * len(names))
+    colours, told = (BLUE, ORANGE, GREEN), []
+    step = 0.22
+    for j, (kind, table) in enumerate(tables.items()):
+        y = np.arange(len(names)) + (j - (len(tables) - 1) / 2) * step
+        for place, p in zip(y, table.policies):
+            axes.plot([p.low, p.high], [place, place], color=colours[j % 3], linewidth=2, solid_capstyle="butt")
+        axes.plot([p.value for p in table.policies], y, "o", color=colours[j % 3], markersize=5)
+        axes.plot([], [], "o-", color=colours[j % 3], label=ESTIMATORS.get(kind, label(kind)))
+        told.append(
+            f"{ESTIMATORS.get(kind, kind)}: " + ", ".join(f"{p.name} {short_number(p.value)}" for p in table.policies)
+        )
+    axes.set_yticks(np.arange(len(names)), [label(n, 32) for n in names])
+    axes.set_ylim(len(names) - 0.45, -0.55)
+    axes.set_xlabel(f"value a customer ({unit(currency)}), {percent(first.policies[0].level)} bootstrap intervals")
+    axes.set_title("Off-policy value, three ways" if len(tables) == 3 else "Off-policy value")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
+    bars_only(axes)
+    return Chart(figure, name, "Off-policy values by estimator: " + "; ".join(told) + ".")

@@ -11,10 +11,11 @@ from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import canvas, thousands, unit
-from ptofa_gpu.reporting.style import BLUE, GREEN, GREY, ORANGE, VERMILLION, short_number, styled
+from ptofa_gpu.reporting.style import BLUE, GREEN, GREY, ORANGE, VERMILLION, label, short_number, styled
 
 if TYPE_CHECKING:
     from ptofa_gpu.evaluation.calibration import Calibration
+    from ptofa_gpu.evaluation.lift import LiftCurve
 
 
 @styled
@@ -133,3 +134,34 @@ def calibration_chart(
         f"Right: the highest bin holds {percent(c.top_share)} of actual revenue."
     )
     return Chart(figure, name, alt)
+
+
+@styled
+def lift_chart(curves: Mapping[str, LiftCurve], *, what: str = "revenue", name: str = "lift") -> Chart:
+    """Draw how much of what was earned the highest predictions caught, for one model or several.
+
+    Parameters
+    ----------
+    curves : mapping of str to LiftCurve
+        At most five; the interval is drawn where there is one.
+    """
+    if not 0 < len(curves) <= 5:
+        raise InputError(f"between one and five curves can be told apart, got {len(curves)}")
+    figure, axes = canvas(5.8, 3.9)
+    told, colours = [], (BLUE, ORANGE, GREEN, VERMILLION, GREY)
+    first = next(iter(curves.values()))
+    axes.plot(first.share * 100, first.best * 100, color=GREY, linewidth=1, linestyle=":", label="perfect ranking")
+    for (title, curve), colour in zip(curves.items(), colours):
+        if len(curves) == 1:
+            axes.fill_between(
+                curve.share * 100, curve.low * 100, curve.high * 100, color=colour, alpha=0.2, linewidth=0
+            )
+        words = f"{label(title)}: {percent(curve.at(0.1) * 0.1)} in the top tenth"
+        axes.plot(curve.share * 100, curve.caught * 100, color=colour, label=words)
+        told.append(f"{title} catches {percent(curve.at(0.1) * 0.1)} of {what} in its highest tenth")
+    axes.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle="--", label="chance")
+    axes.set(xlim=(0, 100), ylim=(0, 102), xlabel="exposures, highest predictions first (%)")
+    axes.set_ylabel(f"share of {what} caught (%)")
+    axes.set_title("Lift: where the money is found" + (f" ({percent(first.level)} band)" if len(curves) == 1 else ""))
+    axes.legend(loc="lower right", fontsize=8.5)
+    return Chart(figure, name, "Cumulative gains: " + "; ".join(told) + ".")

@@ -1,0 +1,97 @@
+"""Who can take part in an exchange: the cheapest swaps between every pair of funds, and who offers them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+
+from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see
+from ptofa_gpu.ops.price import units
+
+FAR = np.int64(1) << np.int64(62)
+
+
+@nb.njit(inline="always")
+def _keep(key, row, a, b, loss, u):
+    """Put a swap into the sorted list of the pair; a list that is full loses its last."""
+    j = key.shape[2] - 1
+    while j > 0 and key[a, b, j - 1] > loss:
+        key[a, b, j], row[a, b, j] = key[a, b, j - 1], row[a, b, j - 1]
+        j -= 1
+    key[a, b, j], row[a, b, j] = loss, u
+
+
+@nb.njit(parallel=True, cache=True)
+def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, first, key, row, threads):
+    """Add one block of customers to the lists. Every thread has some of the funds to move to, and sees everyone."""
+    size, most = key.shape[0], key.shape[2]
+    funds = size - 1
+    for t in nb.prange(threads):
+        lo, hi = size * t // threads, size * (t + 1) // threads
+        for u in range(revenue.shape[0]):
+            empty = False
+            for j in range(chosen.shape[1]):
+                a = np.int64(chosen[u, j])
+                if a == CLOSED or (a == EMPTY and empty):
+                    continue
+                held = 0.0
+                if a == EMPTY:
+                    empty = True
+                    a = funds
+                else:
+                    held = units(revenue[u, a], scale) + offset[a]
+                for b in range(lo, hi):
+                    if b == funds:
+                        loss = held
+                        if a == funds:
+                            continue
+                    else:
+                        loss = held - (units(revenue[u, b], scale) + offset[b])
+                    if loss > theta or np.int64(loss) >= key[a, b, most - 1]:
+                        continue
+                    if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
+                        _keep(key, row, a, b, np.int64(loss), first + u)
+
+
+class Cheapest:
+    """The `most` cheapest swaps of every pair of funds, over blocks of customers that come one after the other.
+
+    Ties go to the lower row, so the blocks do not show in the result.
+    """
+
+    def __init__(self, funds: int, most: int, theta: float):
+        size = funds + 1
+        self.theta, self.size = theta, size
+        self.key = np.full((size, size, most), FAR)
+        self.row = np.full((size, size, most), -1, np.int64)
+
+    def add(
+        self,
+        revenue: Any,
+        tolerance: Any,
+        risk: Any,
+        mask: Any,
+        offset: np.ndarray,
+        scale: float,
+        chosen: Any,
+        first: int,
+    ) -> None:
+        """Look at the customers first, first + 1, ...; all on the host."""
+        data = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen)
+        _cheapest(*data, self.theta, first, self.key, self.row, nb.get_num_threads())
+
+    def swaps(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        """(arc, cost, row) as `collect_swaps` returns them, and (F + 1, F + 1) what any other swap costs at least."""
+        found = self.key < FAR
+        arc = np.nonzero(found.reshape(self.size**2, -1))[0]
+        bound = self.key[:, :, -1].copy()  # a full list: the others are no cheaper than its last
+        if self.theta < FAR:
+            np.minimum(bound, np.int64(self.theta), out=bound)
+        return (arc.astype(np.int64), self.key[found], self.row[found]), bound
+
+
+def most_swaps(funds: int) -> int:
+    """How many swaps of a pair are kept: many where pairs are few, and not fewer than four."""
+    return max(4, min(256, (1 << 22) // (funds + 1) ** 2))

@@ -1,0 +1,265 @@
+"""Everything the optimum does to customers: map over blocks of rows, then add.
+
+A block is all rows of an array, on the host or on a GPU, or a part that fits in memory. What comes back is small
+(counts, sums, a few candidate rows), and all that is added is whole numbers: the blocks never show in a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptofa_gpu._lazy import require
+from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
+from ptofa_gpu.allocation.candidates import FAR, Cheapest, most_swaps
+from ptofa_gpu.allocation.dual import Choices, windows
+from ptofa_gpu.allocation.repair import order_slots
+from ptofa_gpu.allocation.ties import Groups
+from ptofa_gpu.device import array_namespace, to_device
+from ptofa_gpu.ops.choices import choices, take
+from ptofa_gpu.ops.price import price_pass
+from ptofa_gpu.ops.swaps import collect_swaps, gather, near_rows, scatter, swap_margins
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.problem import AllocationProblem
+
+#: All swaps are collected from customers who could make so many of them, and so many for each exposure in the wrong
+#: place; from more, only the cheapest of every pair of funds.
+ALL_SWAPS, SWAPS_EACH, MOST_SWAPS = 1 << 18, 1 << 10, 1 << 24
+#: Customers in the sample that says how far a window must reach.
+MARGINS = 50_000
+
+
+@dataclass
+class Candidates:
+    """Customers who can take part in an exchange, copied together on the host, and their swaps."""
+
+    rows: np.ndarray
+    data: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
+    chosen: np.ndarray
+    swaps: tuple[np.ndarray, np.ndarray, np.ndarray]
+    bound: np.ndarray
+
+
+class Passes:
+    """Passes over some customers: all of a problem's, or every n-th.
+
+    Parameters
+    ----------
+    source : RevenueBlocks
+        Their revenue, in blocks on the device that does the work.
+    tolerance, risk, mask, slots
+        As in `price_pass`, of all these customers, on the host.
+    k : int
+    scale : float
+        Units per currency.
+    """
+
+    def __init__(self, source: RevenueBlocks, tolerance: Any, risk: Any, mask: Any, slots: Any, k: int, scale: float):
+        self.source, self.k, self.scale, self.where = source, k, scale, source.device
+        self.rows, self.funds = source.shape
+        self.count = 0
+        self._host = (tolerance, risk, mask, slots)
+        self._moved: dict[int, tuple[Any, ...]] = {}
+
+    @classmethod
+    def over(cls, problem: AllocationProblem, source: RevenueBlocks, scale: float) -> Passes:
+        """Passes over all customers of a problem."""
+        return cls(source, problem.tolerance, problem.risk, problem.mask, problem.slots_of, problem.k, scale)
+
+    # -- the customers -------------------------------------------------------------------------------------------
+    def _blocks(self) -> Iterator[tuple[int, int, tuple[Any, Any, Any, Any], Any]]:
+        """(lo, hi, (revenue, tolerance, risk, mask), slots), all where the work is done."""
+        for lo, hi, revenue in self.source.iterate():
+            tolerance, risk, mask, slots = self._limits(lo, hi)
+            yield lo, hi, (revenue, tolerance, risk, mask), slots
+
+    def _limits(self, lo: int, hi: int) -> tuple[Any, ...]:
+        """Tolerance, risk, mask and slots of a block, where the work is done; copied once if E is there as a whole."""
+        if lo in self._moved:
+            return self._moved[lo]
+        tolerance, risk, mask, slots = self._host
+        own = (x if x is None or x is risk else x[lo:hi] for x in (tolerance, risk, mask, slots))
+        there = tuple(None if x is None else to_device(x, self.where) for x in own)
+        if self.source.is_one_array:
+            self._moved[lo] = there
+        return there
+
+    def every(self, stride: int) -> Passes:
+        """Passes over the customers 0, stride, 2 stride, ...; copied together, on the host."""
+        if stride == 1 and self.where == "cpu" and self.source.is_one_array:
+            return self
+        tolerance, risk, mask, slots = self._host
+        some = RevenueBlocks([ArrayRows(to_device(self.source.every(stride), "cpu"))])
+        mask, slots = (None if x is None else _every(x, stride) for x in (mask, slots))
+        return Passes(some, _every(tolerance, stride), risk, mask, slots, self.k, self.scale)
+
+    def empty_plan(self) -> Any:
+        """(U, K) int16 to write a plan into: beside E when that is one array, else on the host."""
+        if self.where == "cuda" and self.source.is_one_array:
+            return require("cupy", "device='cuda'").empty((self.rows, self.k), np.int16)
+        return np.empty((self.rows, self.k), np.int16)
+
+    # -- the passes ----------------------------------------------------------------------------------------------
+    def look(self, offset: np.ndarray, delta: np.ndarray) -> Choices:
+        """What everybody takes, and who is within `delta` of a swap."""
+        self.count += 1
+        size = self.funds + 1
+        counts, swaps, value = np.zeros(size, np.int64), np.zeros((size, size), np.int64), 0
+        for _, _, data, slots in self._blocks():
+            found = price_pass(*data, offset, self.scale, delta, self.k, slots)
+            counts += found[0]
+            swaps += found[1]
+            value += found[2]
+        return Choices(counts, swaps, delta, value)
+
+    def judge(self, offset: np.ndarray, wrong: Any) -> Choices:
+        """As `look`, with windows that fit: `wrong(counts)` says how many exposures each fund has too many."""
+        self.count += 1
+        size, value = self.funds + 1, 0
+        parts = []
+        for _, _, data, slots in self._blocks():
+            *part, worth = choices(*data, offset, self.scale, self.k, slots)
+            parts.append([to_device(x, "cpu").ravel() for x in part])
+            value += worth
+        held, other, margin = (np.concatenate(x) for x in zip(*parts, strict=True))
+        counts = np.bincount(held, minlength=size)
+        # as many customers as a larger sample is likely to find in the wrong place
+        least = max(32, int(np.sqrt(margin.size / self.funds)))
+        delta = windows(held, other, margin, wrong(counts), least)
+        close = margin < delta[held, other]
+        pair = held[close].astype(np.int64) * size + other[close]
+        swaps = np.bincount(pair, minlength=size**2).reshape(size, size)
+        return Choices(counts, swaps, delta, value)
+
+    def take(self, offset: np.ndarray, chosen: Any) -> None:
+        """Write what everybody takes."""
+        self.count += 1
+        for lo, hi, data, slots in self._blocks():
+            if self._beside(chosen):
+                take(*data, offset, self.scale, chosen[lo:hi], slots)
+            else:
+                part = array_namespace(data[0]).empty((hi - lo, self.k), np.int16)
+                take(*data, offset, self.scale, part, slots)
+                chosen[lo:hi] = to_device(part, "cpu")
+
+    def held(self, chosen: Any) -> np.ndarray:
+        """(F + 1,) exposures of each fund in a plan, and empty slots."""
+        xp = array_namespace(chosen)
+        counts = np.zeros(self.funds + 2, np.int64)
+        for lo in range(0, self.rows, 1 << 22):
+            part = chosen[lo : lo + (1 << 22)].ravel() + np.int16(2)
+            counts += to_device(xp.bincount(part, minlength=self.funds + 2), "cpu")
+        return np.append(counts[2:], counts[1])
+
+    def theta(self, offset: np.ndarray, chosen: Any, wanted: int) -> float:
+        """How much a swap may lose so that about `wanted` customers have one; infinite when that is everyone."""
+        if wanted >= self.rows:
+            return np.inf
+        stride = max(1, self.rows // MARGINS)
+        parts, at = [], 0
+        for lo, hi, data, _ in self._blocks():
+            first = -lo % stride
+            if first < hi - lo:
+                mask = None if data[3] is None else data[3][first:]
+                some = (data[0][first:], data[1][first:], data[2], mask)
+                part = swap_margins(*some, offset, self.scale, self._of(chosen, lo + first, hi), stride)
+                parts.append(to_device(part, "cpu"))
+            at = hi
+        margins = np.concatenate(parts)
+        place = min(-(-wanted * margins.size // at), margins.size - 1)
+        return float(max(np.partition(margins, place)[place], 1.0))
+
+    def near(self, offset: np.ndarray, chosen: Any, theta: float, wrong: int) -> Candidates:
+        """The customers with a swap that loses at most theta, and their swaps; of very many, the cheapest of a pair.
+
+        `wrong` exposures are to be put right: what counts as very many depends on it.
+        """
+        self.count += 1
+        most = min(max(ALL_SWAPS, SWAPS_EACH * wrong), MOST_SWAPS)
+        if np.isfinite(theta) or self.rows * self.k * self.funds <= most:
+            rows, data, held = self._gather(offset, chosen, theta)
+            if len(rows) * self.k * self.funds <= most:
+                swaps = collect_swaps(*data, offset, self.scale, held, theta)
+                bound = np.full((self.funds + 1,) * 2, FAR if np.isinf(theta) else np.int64(theta))
+                return Candidates(rows, data, held, swaps, bound)
+        cheapest = Cheapest(self.funds, most_swaps(self.funds), min(theta, float(FAR)))
+        for lo, hi, data, _ in self._blocks():
+            own = [to_device(x, "cpu") for x in data[:3]]
+            mask = None if data[3] is None else to_device(data[3], "cpu")
+            part = to_device(chosen[lo:hi], "cpu")
+            cheapest.add(own[0], own[1], own[2], mask, offset, self.scale, part, lo)
+        (arc, cost, row), bound = cheapest.swaps()
+        rows, row = np.unique(row, return_inverse=True)
+        data, held = self._rows(rows, chosen)
+        return Candidates(rows, data, held, (arc, cost, row.astype(np.int64)), bound)
+
+    def tied(self, offset: np.ndarray, chosen: Any) -> Groups | None:
+        """Customers who are indifferent between several choices, by kind; None when there are too many kinds."""
+        self.count += 1
+        groups = Groups(self.funds)
+        for lo, hi, data, _ in self._blocks():
+            part = self._of(chosen, lo, hi)
+            rows = near_rows(*data, offset, self.scale, part, 0.0)
+            revenue, tolerance = gather(data[0], rows), gather(data[1], rows)
+            mask = None if data[3] is None else gather(data[3], rows)
+            held, risk = gather(part, rows), self._host[1]
+            if not groups.add(to_device(rows, "cpu") + lo, revenue, tolerance, risk, mask, offset, self.scale, held):
+                return None
+        return groups
+
+    # -- a few customers, on the host ----------------------------------------------------------------------------
+    def _gather(
+        self, offset: np.ndarray, chosen: Any, theta: float
+    ) -> tuple[np.ndarray, tuple[Any, Any, Any, Any], Any]:
+        parts: list[tuple[Any, ...]] = []
+        for lo, hi, data, _ in self._blocks():
+            part = self._of(chosen, lo, hi)
+            rows = near_rows(*data, offset, self.scale, part, theta)
+            mask = None if data[3] is None else gather(data[3], rows)
+            own = (to_device(rows, "cpu") + lo, gather(data[0], rows), gather(data[1], rows), mask, gather(part, rows))
+            parts.append(own)
+        together: list[Any] = [
+            None if x[0] is None else np.concatenate(x) if len(x) > 1 else x[0] for x in zip(*parts, strict=True)
+        ]
+        found, revenue, tolerance, mask, held = together
+        return found, (revenue, tolerance, self._host[1], mask), held
+
+    def _rows(self, rows: np.ndarray, chosen: Any) -> tuple[Any, np.ndarray]:
+        tolerance, risk, mask, _ = self._host
+        revenue = to_device(self.source.rows(rows), "cpu")
+        return (revenue, tolerance[rows], risk, None if mask is None else mask[rows]), self.few(rows, chosen)
+
+    def few(self, rows: np.ndarray, chosen: Any) -> np.ndarray:
+        """What some customers have, on the host."""
+        return gather(chosen, rows if isinstance(chosen, np.ndarray) else to_device(rows, "cuda"))
+
+    def put(self, chosen: Any, rows: np.ndarray, values: np.ndarray) -> None:
+        """Write what some customers have now."""
+        scatter(chosen, rows, values)
+
+    def put_in_order(self, chosen: Any) -> None:
+        """Order every customer's funds by falling revenue; -1 for whatever slot has none."""
+        if self.k > 1:
+            for lo, hi, block in self.source.iterate_small():
+                part = order_slots(self._of(chosen, lo, hi), block)
+                chosen[lo:hi] = part if self._beside(chosen) else to_device(part, "cpu")
+        chosen[chosen < 0] = -1
+
+    def _beside(self, chosen: Any) -> bool:
+        return isinstance(chosen, np.ndarray) == (self.where == "cpu")
+
+    def _of(self, chosen: Any, lo: int, hi: int) -> Any:
+        """A block's part of the plan, where the block is."""
+        return chosen[lo:hi] if self._beside(chosen) else to_device(chosen[lo:hi], self.where)
+
+
+def _every(array: np.ndarray, stride: int) -> np.ndarray:
+    """Every stride-th row, laid out and writeable as the whole is: for anything else Numba would compile anew."""
+    out = np.ascontiguousarray(array[::stride])
+    if out is not array:
+        out.setflags(write=array.flags.writeable)
+    return out

@@ -1,0 +1,98 @@
+"""`ptofa predict`: from a model and two tables to the expected revenue of every pair, in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ptofa_gpu.cli._shared import Config, Device, DeviceChoice, Json, read_table
+from ptofa_gpu.errors import InputError
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="What ptofa train wrote: .ckpt.")],
+    customers: Annotated[Path, typer.Argument(help=".parquet or .csv: customer, and the features of training.")],
+    funds: Annotated[Path, typer.Argument(help=".parquet or .csv: fund, and the features of training.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Expected revenue: .parquet or .csv (customer and one column a fund), or .npy."
+        ),
+    ] = Path("revenue.parquet"),
+    device: Device = DeviceChoice.auto,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Write the expected revenue of every customer and fund, in currency per exposure: what ptofa allocate reads.
+
+    Examples:
+
+    ptofa predict model.ckpt customers.parquet funds.csv -o revenue.parquet
+
+    ptofa predict model.ckpt customers.parquet funds.csv -o revenue.npy && ptofa allocate revenue.npy customers.parquet
+    funds.csv
+    """
+    import numpy as np
+
+    from ptofa_gpu._files import atomic_path
+
+    writers = {".parquet": _parquet, ".csv": _csv, ".npy": None}
+    ending = output.suffix.lower()
+    if ending not in writers:
+        raise InputError(f"{output}: --output may end in {', '.join(writers)} here")
+    if not model.is_file():
+        raise InputError(f"{model}: there is no such file")
+    people, products = read_table(customers), read_table(funds)
+    for path, table, column in ((customers, people, "customer"), (funds, products, "fund")):
+        if column not in table.column_names:
+            names = ", ".join(map(repr, table.column_names))
+            raise InputError(f"{path} lacks the column {column}; it has {names}")
+    from ptofa_gpu.device import to_device
+    from ptofa_gpu.prediction.model import RevenueModel
+    from ptofa_gpu.prediction.revenue import expected_revenue
+
+    trained = RevenueModel.load(model)
+    begun = time.perf_counter()
+    progress = True if sys.stderr.isatty() else None
+    found = expected_revenue(trained, people, products, device=device.value, progress=progress)
+    seconds, on = time.perf_counter() - begun, "cpu" if isinstance(found, np.ndarray) else "cuda"
+    revenue = np.asarray(to_device(found, "cpu"))
+    with atomic_path(output) as partial:
+        write = writers[ending]
+        if write is None:
+            with partial.open("wb") as f:
+                np.save(f, revenue, allow_pickle=False)
+        else:
+            write(_table(people, products, revenue), partial)
+    n, f = revenue.shape
+    if as_json:
+        facts = {"revenue": str(output), "customers": n, "funds": f, "seconds": round(seconds, 3), "device": on}
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        typer.echo(f"expected revenue of {n:,} customers x {f} funds in {seconds:.2f} s on {on}\nrevenue: {output}")
+
+
+def _table(people: Any, products: Any, revenue: Any) -> Any:
+    import pyarrow as pa
+
+    names = [str(name) for name in products["fund"].to_pylist()]
+    if "customer" in names:
+        raise InputError("a fund is called 'customer', which is the name of another column here; write .npy instead")
+    return pa.table({"customer": people["customer"], **{name: revenue[:, i] for i, name in enumerate(names)}})
+
+
+def _parquet(table: Any, path: Path) -> None:
+    from pyarrow import parquet
+
+    parquet.write_table(table, path)
+
+
+def _csv(table: Any, path: Path) -> None:
+    from pyarrow import csv
+
+    csv.write_csv(table, path)

@@ -1,0 +1,119 @@
+"""`ptofa train`: from a log in files to a model in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ptofa_gpu.cli._shared import Config, Device, DeviceChoice, Json, Seed, read_table
+from ptofa_gpu.errors import InputError
+
+#: of a trained model: a Lightning checkpoint, read without running anything in it
+MODEL_ENDING = ".ckpt"
+
+
+class Debias(StrEnum):
+    """What undoes that the log shows some pairs more than others."""
+
+    auto = "auto"
+    ipw = "ipw"
+    dr = "dr"
+    none = "none"
+
+
+def train(
+    log: Annotated[
+        Path,
+        typer.Argument(
+            help=".parquet or .csv, one row an exposure: customer, fund, converted, amount; day, split or "
+            "propensity where known."
+        ),
+    ],
+    customers: Annotated[Path, typer.Argument(help=".parquet or .csv: customer, tolerance, and any features.")],
+    funds: Annotated[Path, typer.Argument(help=".parquet or .csv: fund, risk, quota, and any features.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model: .ckpt.")] = Path("model.ckpt"),
+    method: Annotated[str, typer.Option(help="The model, by name: ptofa, ziln, esmm, mmoe, ...")] = "ptofa",
+    epochs: Annotated[int, typer.Option(help="Epochs at most.")] = 30,
+    patience: Annotated[int, typer.Option(help="Epochs without a lower validation loss before it stops.")] = 4,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.002,
+    dropout: Annotated[float, typer.Option(help="Share of units left out of each step.")] = 0.1,
+    batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 512,
+    debias: Annotated[Debias, typer.Option(help="What undoes the bias of who was shown what.")] = Debias.auto,
+    currency: Annotated[str, typer.Option(help="Unit of the amounts, for texts.")] = "",
+    seed: Seed = 0,
+    device: Device = DeviceChoice.auto,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Learn what each customer would invest in each fund, and keep the model of the best epoch, calibrated.
+
+    Examples:
+
+    ptofa train log.parquet customers.parquet funds.csv -o model.ckpt
+
+    ptofa train log.parquet customers.parquet funds.csv --method esmm --epochs 10 --json
+    """
+    if output.suffix.lower() != MODEL_ENDING:
+        raise InputError(f"{output}: --output must end in {MODEL_ENDING}")
+    frames = [read_table(path) for path in (log, customers, funds)]
+    from ptofa_gpu.datasets import ExposureData
+    from ptofa_gpu.prediction.model import RevenueModel
+    from ptofa_gpu.prediction.training import fit
+
+    data = ExposureData.from_frames(*frames, currency=currency, seed=seed)
+    model = RevenueModel(
+        data.schema,
+        method=method,
+        lr=lr,
+        dropout=dropout,
+        debias=None if debias is Debias.none else debias.value,
+        seed=seed,
+    )
+    module = data.module(batch_size=batch_size, device=device.value, seed=seed)
+    with tempfile.TemporaryDirectory(prefix="ptofa-train-") as folder:
+        result = fit(
+            model,
+            module,
+            max_epochs=epochs,
+            patience=patience,
+            logger=None,
+            directory=folder,
+            progress=sys.stderr.isatty(),
+        )
+    model.save(output)
+    best = result.best
+    facts: dict[str, Any] = {
+        "model": str(output),
+        "method": method,
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch + 1,
+        "seconds": round(result.seconds, 3),
+        "device": result.device,
+        "calibrated": result.calibration is not None,
+        "validation": {k.removeprefix("val_"): v for k, v in best.items() if k.startswith("val_")},
+    }
+    if as_json:
+        typer.echo(json.dumps(_finite(facts), indent=2))
+        return
+    auc = facts["validation"].get("auc")
+    typer.echo(
+        f"{method}: epoch {facts['best_epoch']} of {facts['epochs']} is kept"
+        + (f", validation AUC {auc:.3f}" if auc is not None else "")
+        + f", {result.seconds:.1f} s on {result.device}"
+    )
+    typer.echo(f"model: {output}")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    import math
+
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

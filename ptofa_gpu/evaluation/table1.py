@@ -1,0 +1,298 @@
+"""Table 1 of the paper, on data that can be shown: every method, a grid of settings, several seeds.
+
+Tang et al. (2025), arXiv 2503.03165, compare eight models on two private data sets. `model_table` makes the same table
+from any `ExposureData`, and `against_paper` says where the paper's order does not hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ptofa_gpu
+from ptofa_gpu._files import atomic_path
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation.model_runs import Judge, ModelRun, Training, train
+from ptofa_gpu.evaluation.model_search import PAPER_GRID, Grid, Setting, points, search
+from ptofa_gpu.evaluation.model_table import ModelTable
+
+if TYPE_CHECKING:
+    from ptofa_gpu.datasets.base import ExposureData
+
+Methods = Sequence[str] | Mapping[str, Mapping[str, Any]]
+Progress = bool | Callable[[int, int, str], None] | None
+# raised when a stored run no longer means what it says
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much work a table is: the settings tried, how each run is trained, and how many seeds there are."""
+
+    grid: Grid
+    training: Training
+    seeds: int
+
+
+PROFILES = {
+    # minutes on two cores; 0.002 lies outside the paper's grid and is better at batches of 512
+    "quick": Profile({"lr": (0.002, 0.01), "dropout": (0.1,)}, Training(max_epochs=6, patience=2), 2),
+    "paper": Profile(PAPER_GRID, Training(max_epochs=30, patience=4), 5),
+}
+# the variants beside each method's defaults that a table has by default: without debiasing PTOFA is the paper's own
+_VARIANTS = {
+    "shared_bottom": ("shared_bottom(label=log1p)",),
+    "ptofa": ("ptofa(debias=none)", "ptofa(counterfactual=censored, debias=none)", "ptofa(debias=dr)"),
+}
+
+
+def default_methods() -> list[str]:
+    """Every method that can be trained, with its variants."""
+    from ptofa_gpu.prediction import methods
+
+    return [label for name in methods.available() for label in (name, *_VARIANTS.get(name, ()))]
+
+
+def parse_method(label: str) -> dict[str, Any]:
+    """What `RevenueModel` is given for a label such as ``"ptofa(debias=none)"``: the method's name and its options.
+
+    Raises
+    ------
+    InputError
+        If the label cannot be read, names no method, or an option that `RevenueModel` does not have.
+    """
+    from ptofa_gpu.prediction import methods
+    from ptofa_gpu.prediction.model import RevenueModel
+
+    found = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", label)
+    if not found or found[1] not in methods.available():
+        raise InputError(
+            f"method {label!r} is not known. Write one of {', '.join(methods.available())}, with options in brackets "
+            "if need be: ptofa(debias=none)."
+        )
+    known = set(inspect.signature(RevenueModel).parameters) - {"schema", "method", "seed"}
+    options: dict[str, Any] = {"method": found[1]}
+    for part in filter(None, (p.strip() for p in (found[2] or "").split(","))):
+        name, equals, value = (x.strip() for x in part.partition("="))
+        if not equals or name not in known:
+            raise InputError(
+                f"method {label!r}: {part!r} is no option of a model; there are {', '.join(sorted(known))}."
+            )
+        options[name] = _value(value)
+    return options
+
+
+def _value(text: str) -> Any:
+    if text.lower() == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def model_table(
+    data: Any,
+    methods: Methods | None = None,
+    seeds: int | Sequence[int] | None = None,
+    *,
+    grid: Grid | None = None,
+    profile: str = "quick",
+    trials: int | None = None,
+    training: Training | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    progress: Progress = True,
+    on_run: Callable[[ModelRun, ExposureData, bool], None] | None = None,
+) -> ModelTable:
+    """Train methods with a grid of settings and several seeds, and put them side by side.
+
+    Settings are tried with the first seed; the one of least validation loss is then trained with the other seeds.
+
+    Parameters
+    ----------
+    data : ExposureData, or callable (seed) -> ExposureData
+        With a callable each seed is a world, or a split, of its own, so that spreads hold the luck of the data too;
+        methods are compared within each.
+    methods : sequence of labels, or mapping of label to options of `RevenueModel`
+        E.g. ``["esmm", "ptofa(debias=none)"]``. All that can be trained by default.
+    seeds : int or sequence of int
+        How many (0, 1, ...), or which. By default the profile's.
+    grid : mapping of option to values
+        By default the profile's: "paper" is the paper's.
+    profile : {"quick", "paper"}
+        "quick" takes minutes on two cores for some ten thousand rows.
+    trials : int, optional
+        Let Optuna choose that many settings within the grid's range, instead of trying its every point.
+    training : Training, optional
+        Epochs, patience, batch size and device; by default the profile's.
+    directory : path, optional
+        Each finished run is kept here, and not run again: an interrupted table goes on where it stopped.
+    progress
+        True for a bar on stderr, or a function of (runs done, runs in all, what is next).
+    on_run
+        Called after each run with it, its data, and whether it was trained just now.
+
+    Returns
+    -------
+    ModelTable
+
+    Raises
+    ------
+    InputError
+        For an unknown method, option or profile, an empty grid, or no seed.
+    MissingPackageError
+        If `trials` is given and Optuna is not installed.
+    """
+    if profile not in PROFILES:
+        raise InputError(f"profile is {profile!r}; there are {', '.join(map(repr, PROFILES))}.")
+    chosen_profile = PROFILES[profile]
+    grid = chosen_profile.grid if grid is None else grid
+    training = training or chosen_profile.training
+    which = _seeds(chosen_profile.seeds if seeds is None else seeds)
+    wanted = _methods(methods)
+    settings = len(points(grid)) if trials is None else trials
+    store = Store(directory)
+    report, close = _reporter(progress, len(wanted) * (settings + len(which) - 1))
+    runs: list[ModelRun] = []
+    chosen: dict[str, Setting] = {}
+    try:
+        for position, seed in enumerate(which):
+            world = data(seed) if callable(data) else data
+            judge, print_ = Judge(world), fingerprint(world)
+
+            def run(
+                label: str,
+                setting: Setting,
+                world: ExposureData = world,
+                judge: Judge = judge,
+                seed: int = seed,
+                print_: str = print_,
+            ) -> ModelRun:
+                report(len(runs), f"{world.name} {label} {_words(setting)} seed {seed}")
+                options = wanted[label]
+                key = store.key(print_, options, setting, seed, training)
+                kept = store.read(key)
+                done = kept or train(world, judge, label, options, setting, seed, training)
+                if kept is None:
+                    store.write(key, done)
+                elif done.method != label:  # the same run under another name
+                    done = ModelRun(**{**vars(done), "method": label})
+                runs.append(done)
+                if on_run is not None:
+                    on_run(done, world, kept is None)
+                return done
+
+            for label in wanted:
+                if position == 0:
+                    chosen[label] = search(grid, partial(run, label), trials, which[0])[0].setting
+                else:
+                    run(label, chosen[label])
+        report(len(runs), "done")
+    finally:
+        close()
+    return ModelTable(runs, chosen, world.name, world.currency, profile)
+
+
+def _seeds(seeds: int | Sequence[int]) -> list[int]:
+    which = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
+    if not which or len(set(which)) < len(which) or min(which) < 0:
+        raise InputError(f"seeds is {seeds!r}; at least one is needed, each once and not negative.")
+    return which
+
+
+def _methods(methods: Methods | None) -> dict[str, dict[str, Any]]:
+    if isinstance(methods, str):
+        methods = [methods]
+    if methods is None:
+        methods = default_methods()
+    if isinstance(methods, Mapping):
+        wanted = {label: dict(options) for label, options in methods.items()}
+        for label, options in wanted.items():
+            if "method" not in options:
+                raise InputError(f"methods[{label!r}] lacks 'method', the name of the method to train.")
+    else:
+        wanted = {label: parse_method(label) for label in methods}
+        if len(wanted) < len(methods):
+            raise InputError(f"methods names one twice: {', '.join(methods)}.")
+    if not wanted:
+        raise InputError("methods is empty: name at least one.")
+    return wanted
+
+
+def fingerprint(data: ExposureData) -> str:
+    """A checksum of log, features and schema: stored runs of other data are never taken for these."""
+    digest = hashlib.sha256(data.schema.to_json().encode())
+    log = data.arrays
+    features = (data.encoded_customers, data.encoded_funds)
+    for array in (log.customer, log.fund, log.converted, log.amount, log.split):
+        digest.update(array.tobytes())
+    for encoded in features:
+        digest.update(encoded.categorical.tobytes())
+        digest.update(encoded.numeric.tobytes())
+    return digest.hexdigest()
+
+
+class Store:
+    """Finished runs as JSON files, one each, named by what was run; without a directory nothing is kept."""
+
+    def __init__(self, directory: str | os.PathLike[str] | None):
+        self.folder = None if directory is None else Path(directory)
+
+    @staticmethod
+    def key(print_: str, options: Mapping[str, Any], setting: Setting, seed: int, training: Training) -> str:
+        """What a run depends on, as a name."""
+        what = {
+            "format": _FORMAT,
+            "version": ptofa_gpu.__version__,
+            "data": print_,
+            "options": dict(options),
+            "setting": setting,
+            "seed": seed,
+            "training": asdict(training),
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
+
+    def read(self, key: str) -> ModelRun | None:
+        """The stored run, or None; a file that cannot be read is as good as none."""
+        if self.folder is None:
+            return None
+        try:
+            return ModelRun.from_json(json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, key: str, run: ModelRun) -> None:
+        """Keep a run; the file is whole or not there."""
+        if self.folder is None:
+            return
+        with atomic_path(self.folder / f"{key}.json") as partial:
+            partial.write_text(json.dumps(run.to_json(), indent=1), encoding="utf-8")
+
+
+def _words(setting: Setting) -> str:
+    return " ".join(f"{k} {v:.3g}" for k, v in setting.items())
+
+
+def _reporter(progress: Progress, total: int) -> tuple[Callable[[int, str], None], Callable[[], None]]:
+    if not progress:
+        return (lambda done, what: None), (lambda: None)
+    if callable(progress):
+        return (lambda done, what: progress(done, total, what)), (lambda: None)
+    from tqdm import tqdm
+
+    bar = tqdm(total=total, unit="run", desc="models", file=sys.stderr)
+
+    def report(done: int, what: str) -> None:
+        bar.set_postfix_str(what, refresh=False)
+        bar.update(done - bar.n)
+
+    return report, bar.close

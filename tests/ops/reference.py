@@ -1,0 +1,116 @@
+"""What the ops compute, said plainly in NumPy and Python, one customer after another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def eligible(tolerance, risk, mask):
+    """(U, F) bool."""
+    sees = tolerance[:, None].astype(int) >= risk[None, :].astype(int)
+    if mask is not None:
+        f = np.arange(risk.size)
+        sees &= ((mask[:, f >> 6] >> (f & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
+    return sees
+
+
+def reduced(revenue, tolerance, risk, mask, offset, scale):
+    """(U, F) values in units, -inf where a customer may not see a fund."""
+    value = np.rint(revenue.astype(np.float64) * scale) + offset
+    return np.where(eligible(tolerance, risk, mask), value, -np.inf)
+
+
+def _best_first(row):
+    """The funds a customer may see, best first, equal ones by lower index."""
+    return [int(f) for f in np.argsort(-row, kind="stable") if row[f] > -np.inf]
+
+
+def choices(data, offset, scale, k, slots, first, stride):
+    """held, other, margin, value of every stride-th customer from the first on."""
+    r = reduced(*data, offset, scale)
+    funds, sample = r.shape[1], range(first, r.shape[0], stride)
+    held, other = np.full((len(sample), k), funds, np.int16), np.full((len(sample), k), funds, np.int16)
+    margin, total = np.full((len(sample), k), np.inf), 0
+    for i, u in enumerate(sample):
+        order, own = _best_first(r[u]), k if slots is None else int(slots[u])
+        taken = [f for f in order[:own] if r[u, f] > 0]
+        rest = order[len(taken) :]
+        full = len(taken) == own
+        for j, f in enumerate(taken):
+            held[i, j], total = f, total + int(r[u, f])
+            instead = full and bool(rest) and r[u, rest[0]] > 0
+            other[i, j] = rest[0] if instead else funds
+            margin[i, j] = r[u, f] - (r[u, rest[0]] if instead else 0.0)
+        for j in range(len(taken), own):
+            if j - len(taken) < len(rest):
+                other[i, j], margin[i, j] = rest[j - len(taken)], -r[u, rest[j - len(taken)]]
+    return held, other, margin, total
+
+
+def price_pass(data, offset, scale, delta, k, slots, first, stride):
+    """counts, swaps, value."""
+    held, other, margin, value = choices(data, offset, scale, k, slots, first, stride)
+    size = offset.size + 1
+    counts, swaps = np.zeros(size, np.int64), np.zeros((size, size), np.int64)
+    for i, u in enumerate(range(first, data[0].shape[0], stride)):
+        empty_seen = False
+        for j in range(k if slots is None else int(slots[u])):
+            a, b = held[i, j], other[i, j]
+            counts[a] += 1
+            if a == size - 1 and empty_seen:
+                continue  # of several empty slots only the first is likely to be filled soon
+            empty_seen |= a == size - 1
+            swaps[a, b] += margin[i, j] < delta[a, b]
+    return counts, swaps, value
+
+
+def take(data, offset, scale, k, slots):
+    """chosen (U, K)."""
+    held = choices(data, offset, scale, k, slots, 0, 1)[0].astype(np.int64)
+    held[held == offset.size] = -1
+    if slots is not None:
+        held[np.arange(k)[None, :] >= slots[:, None].astype(int)] = -2
+    return held.astype(np.int16)
+
+
+def swaps(data, offset, scale, chosen):
+    """Every swap (a, b, loss, customer), F standing for an empty slot, in order of the customers."""
+    r = reduced(*data, offset, scale)
+    funds, found = r.shape[1], []
+    for u in range(r.shape[0]):
+        row = [int(f) for f in chosen[u]]
+        could = [f for f in range(funds) if r[u, f] > -np.inf and f not in row]
+        for a in dict.fromkeys(f for f in row if f != -2):
+            worth = 0.0 if a < 0 else r[u, a]
+            found += [(a % (funds + 1), b, worth - r[u, b], u) for b in could]
+            if a >= 0:
+                found.append((a, funds, worth, u))
+    return found
+
+
+def margins(data, offset, scale, chosen):
+    """What each customer's cheapest swap loses."""
+    least = np.full(data[0].shape[0], np.inf)
+    for _, _, loss, u in swaps(data, offset, scale, chosen):
+        least[u] = min(least[u], loss)
+    return least
+
+
+def arcs(tolerance, risk, mask, chosen):
+    """(F + 1, F) counts."""
+    sees = eligible(tolerance, risk, mask)
+    funds = risk.size
+    counts = np.zeros((funds + 1, funds), np.int64)
+    for u, row in enumerate(chosen.tolist()):
+        for a in dict.fromkeys(f for f in row if f != -2):
+            for b in range(funds):
+                counts[a, b] += bool(sees[u, b]) and b not in row
+    return counts
+
+
+def arc_candidates(data, chosen, a, b):
+    """The customers who could swap a for b, and their gains."""
+    sees = eligible(*data[1:])
+    rows = [u for u, row in enumerate(chosen.tolist()) if a in row and b not in row and sees[u, b]]
+    value = data[0].astype(np.float64)
+    return rows, [value[u, b] - (value[u, a] if a >= 0 else 0.0) for u in rows]

@@ -1,0 +1,121 @@
+"""The CPU passes at given prices against a plain reference; the same bits for every number of threads."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+
+from ptofa_gpu.ops import arcs, choices, price, swaps
+from tests.ops import reference
+from tests.ops.cases import SCALE, SHAPES, Shape, make_price_case
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(request.param, numba.config.NUMBA_NUM_THREADS))
+    yield request.param
+    numba.set_num_threads(before)
+
+
+def equal(got, expected):
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("sample", [(0, 1), (3, 5)], ids=["all", "sample"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_price_pass_and_choices(threads, shape, sample):
+    case = make_price_case(shape, seed=1)
+    tail = (case.k, case.slots, *sample)
+    expected = reference.price_pass(case.data, case.offset, SCALE, case.delta, *tail)
+    equal(price.price_pass(*case.data, case.offset, SCALE, case.delta, *tail), expected)
+    expected = reference.choices(case.data, case.offset, SCALE, *tail)
+    equal(choices.choices(*case.data, case.offset, SCALE, *tail), expected)
+
+
+def test_threads_share_the_customers_out():
+    """So many that every thread has some: counts, swaps and values are added across threads."""
+    case = make_price_case(Shape(5000, 6, 1, slotted=True, ties=True))
+    tail = (case.offset, SCALE, case.delta, 1, case.slots, 0, 1)
+    equal(price.price_pass(*case.data, *tail), reference.price_pass(case.data, *tail))
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_as_many_slots_for_all_as_for_each(k):
+    """Slots of K for everyone say the same as no slots at all."""
+    case = make_price_case(Shape(200, 6, k))
+    full = np.full(200, k, np.int8)
+    for slots in (None, full):
+        got = price.price_pass(*case.data, case.offset, SCALE, case.delta, k, slots)
+        equal(got, reference.price_pass(case.data, case.offset, SCALE, case.delta, k, None, 0, 1))
+        chosen = np.empty_like(case.chosen)
+        choices.take(*case.data, case.offset, SCALE, chosen, slots)
+        np.testing.assert_array_equal(chosen, reference.take(case.data, case.offset, SCALE, k, None))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_take(threads, shape):
+    case = make_price_case(shape, seed=2)
+    chosen = np.full_like(case.chosen, 99)
+    choices.take(*case.data, case.offset, SCALE, chosen, case.slots)
+    np.testing.assert_array_equal(chosen, reference.take(case.data, case.offset, SCALE, case.k, case.slots))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_swaps(threads, shape):
+    case = make_price_case(shape, seed=3)
+    arguments = (*case.data, case.offset, SCALE, case.chosen)
+    margin = reference.margins(case.data, case.offset, SCALE, case.chosen)
+    np.testing.assert_array_equal(swaps.swap_margins(*arguments, 3), margin[::3])
+    size = case.risk.size + 1
+    every = reference.swaps(case.data, case.offset, SCALE, case.chosen)
+    for theta in (case.theta, -1e300, np.inf):
+        near = swaps.near_rows(*arguments, theta)
+        np.testing.assert_array_equal(near, np.flatnonzero(margin <= theta))
+        expected = sorted((u, a * size + b, int(loss)) for a, b, loss, u in every if loss <= theta)
+        arc, cost, row = swaps.collect_swaps(*arguments, theta)
+        assert (np.diff(row) >= 0).all()
+        assert sorted(zip(row.tolist(), arc.tolist(), cost.tolist(), strict=True)) == expected
+
+
+def test_swaps_of_gathered_rows_are_the_swaps_of_all():
+    """What an exchange works on: the near customers alone, in a copy of their own, and back."""
+    case = make_price_case(Shape(300, 9, 3, masked=True, slotted=True))
+    revenue, tolerance, risk, mask = case.data
+    near = swaps.near_rows(*case.data, case.offset, SCALE, case.chosen, case.theta)
+    assert 0 < near.size < 300
+    some = [swaps.gather(x, near) for x in (revenue, tolerance, mask, case.chosen)]
+    everyone = swaps.collect_swaps(*case.data, case.offset, SCALE, case.chosen, case.theta)
+    arc, cost, row = swaps.collect_swaps(some[0], some[1], risk, some[2], case.offset, SCALE, some[3], case.theta)
+    equal((arc, cost, near[row]), everyone)
+    chosen = case.chosen.copy()
+    swaps.scatter(chosen, near, np.full_like(some[3], 7))
+    assert (chosen[near] == 7).all()
+    untouched = np.delete(np.arange(300), near)
+    np.testing.assert_array_equal(chosen[untouched], case.chosen[untouched])
+
+
+def test_giving_a_fund_up_is_a_swap_of_customers_with_an_empty_slot_too():
+    """A customer who may see one fund only and has a second, empty slot can still do without the fund."""
+    revenue, zero = np.array([[3.0, 9.0]], np.float32), np.zeros(2)
+    arguments = (revenue, np.array([0], np.int8), np.array([0, 1], np.int8), None, zero, 1.0)
+    chosen = np.array([[0, -1]], np.int16)
+    assert swaps.swap_margins(*arguments, chosen, 1) == [3.0]
+    assert swaps.near_rows(*arguments, chosen, 3.0).tolist() == [0]
+    assert [x.tolist() for x in swaps.collect_swaps(*arguments, chosen, 3.0)] == [[0 * 3 + 2], [3], [0]]
+    assert swaps.near_rows(*arguments, np.array([[-2, -2]], np.int16), 1e300).size == 0
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_arcs(threads, shape):
+    case = make_price_case(shape, seed=4)
+    counts = arcs.count_arcs(*case.data[1:], case.chosen)
+    np.testing.assert_array_equal(counts, reference.arcs(*case.data[1:], case.chosen))
+    funds = case.risk.size
+    for a in (-1, int(counts[:-1].sum(1).argmax())):
+        b = int(counts[a].argmax())
+        assert a < funds
+        got = arcs.arc_candidates(*case.data, case.chosen, a, b, int(counts[a, b]))
+        equal(got, reference.arc_candidates(case.data, case.chosen, a, b))

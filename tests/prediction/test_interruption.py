@@ -1,0 +1,60 @@
+"""A run that is interrupted, and columns that say nothing."""
+
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import ptofa_gpu as ptofa
+from ptofa_gpu.prediction.schema import Schema
+from ptofa_gpu.prediction.training import fit
+from tests.prediction.test_model import weights
+
+SETTINGS = {"progress": None, "logger": None, "calibration": False}
+
+
+def interrupting(model, epoch):
+    """Let `model` be interrupted in the middle of an epoch, as Ctrl-C does."""
+    real = type(model).training_step
+
+    class Interrupted(type(model)):
+        def training_step(self, batch, batch_idx):
+            real(self, batch, batch_idx)
+            if self.current_epoch == epoch:
+                raise KeyboardInterrupt
+
+    model.__class__ = Interrupted
+    return model
+
+
+def test_an_interrupted_run_goes_on_from_its_last_epoch_bit_for_bit(world, tmp_path):
+    straight = world.model(dropout=0.3)
+    fit(straight, world.module(), max_epochs=3, directory=tmp_path / "straight", **SETTINGS)
+    folder = tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt, match=r"resume=.*last\.ckpt"):
+        fit(interrupting(world.model(dropout=0.3), 1), world.module(), max_epochs=3, directory=folder, **SETTINGS)
+    resumed = world.model(dropout=0.3)
+    fit(resumed, world.module(), max_epochs=3, directory=folder, resume=folder / "last.ckpt", **SETTINGS)
+    assert torch.equal(weights(straight), weights(resumed))
+
+
+def test_an_interruption_before_anything_was_kept_is_said(world, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="nothing to go on from"):
+        fit(interrupting(world.model(), 0), world.module(), max_epochs=2, directory=tmp_path, **SETTINGS)
+    assert signal.getsignal(signal.SIGINT) is before  # Ctrl-C goes on working
+
+
+def test_constant_features_are_learned_around(world, tmp_path):
+    from ptofa_gpu.prediction.data import ExposureModule
+
+    people = world.customers.assign(same=7.0, word="x")
+    schema = Schema.infer(people, world.funds)
+    module = ExposureModule(
+        world.log, schema.encode_customers(people), schema.encode_funds(world.funds), device="cpu", batch_size=256
+    )
+    model = ptofa.RevenueModel(schema, hidden=(16,), embedding=4, lr=0.01)
+    result = fit(model, module, max_epochs=2, directory=tmp_path, **SETTINGS)
+    assert result.best["val_auc"] > 0.7
+    assert np.isfinite(ptofa.expected_revenue(model, people, world.funds)).all()
