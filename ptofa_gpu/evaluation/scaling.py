@@ -136,7 +136,9 @@ def scale_table(
                 continue
             if progress is not None:
                 progress(method, size)
-            name, more = (method, {}) if method != INTEGER else ("reference", {"integer": True, "solver": "HIGHS"})
+            name, more = method, dict[str, Any]()
+            if method == INTEGER:
+                name, more = "reference", {"integer": True, "solver": "HIGHS"}
             if method in ("optimal", "heuristic", INTEGER):
                 more |= {"on_infeasible": "relax", "time_limit": time_limit}
             if name != "reference":
