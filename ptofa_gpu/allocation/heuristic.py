@@ -8,6 +8,7 @@ import numpy as np
 
 from ptofa_gpu.allocation.baselines import close_slots
 from ptofa_gpu.device import array_namespace, to_device
+from ptofa_gpu.errors import InputError
 from ptofa_gpu.ops.commit import commit
 from ptofa_gpu.ops.score import Tail, score_and_pick
 from ptofa_gpu.ops.select import find_cut
