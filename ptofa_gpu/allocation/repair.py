@@ -34,7 +34,7 @@ def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlo
     Parameters
     ----------
     chosen : (U, K) int16, updated
-        No fund over its quota; empty slots last in each row.
+        No fund over its quota; each row in order of falling revenue, empty slots last.
     revenue : RevenueBlocks
         On the host.
 
