@@ -344,7 +344,9 @@ def test_a_config_file_stands_for_arguments_and_options(files: Path, capsys) -> 
     assert "no option repair" in capsys.readouterr().err
     Path("plan.yaml").write_text("methd: heuristic\n")
     assert run("allocate", "--config", "plan.yaml") == 2
-    assert "did you mean 'method'?" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "did you mean 'method'?" in err
+    assert ", max-memory, method, " in err
     assert run("allocate", "--config", "no.yaml") == 2
     assert "cannot be read as YAML" in capsys.readouterr().err
 

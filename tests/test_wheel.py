@@ -17,7 +17,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
@@ -43,38 +42,58 @@ def test_everything_travels_in_the_wheel(wheel: Path) -> None:
             assert f"ptofa_gpu/_assets/{kind}/{path.relative_to(ROOT / source).as_posix()}" in inside
 
 
-@pytest.mark.slow
-def test_the_quick_report_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
-    """Without a network: the fresh environment has the wheel, and borrows the packages that the wheel asks for."""
-    home = tmp_path / "venv"
+@pytest.fixture(scope="module")
+def fresh(wheel: Path, tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """The `ptofa` command of a fresh environment, and the variables to run it with.
+
+    Without a network: the environment has the wheel, and borrows the packages that the wheel asks for.
+    """
+    home = tmp_path_factory.mktemp("fresh") / "venv"
     venv.create(home, with_pip=True, symlinks=True)
     python = home / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    mine = subprocess.run(
-        [python, "-c", "import site; print(site.getsitepackages()[0])"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JUPYTER", "IPYTHON", "NUMBA_CACHE"))}
+
+    def said(*command: str | Path) -> str:
+        run = subprocess.run([python, *command], check=True, capture_output=True, text=True, cwd=home, env=env)
+        return run.stdout.strip()
+
+    said("-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel)
     # a plain line in a .pth file adds a folder without reading that folder's own .pth files: no editable install
     borrowed = [p for p in sys.path if p.endswith("site-packages")]
-    Path(mine, "borrowed.pth").write_text("\n".join(borrowed) + "\n")
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JUPYTER", "IPYTHON"))}
-    where = subprocess.run(
-        [python, "-c", "import ptofa_gpu; print(ptofa_gpu.__file__)"],
-        check=True, capture_output=True, text=True, cwd=tmp_path, env=env,
-    ).stdout  # fmt: skip
-    assert where.startswith(str(home)), "not the checkout"
+    Path(said("-c", "import site; print(site.getsitepackages()[0])"), "borrowed.pth").write_text("\n".join(borrowed))
+    asked = "import ptofa_gpu as p; from ptofa_gpu._files import asset_dir as a; print(p.__file__)"
+    places = said("-c", asked + "; print(*(a(k) for k in ('kernels', 'notebooks', 'templates', 'results')), sep='\\n')")
+    assert len(places.splitlines()) == 5
+    assert all(place.startswith(str(home)) for place in places.splitlines()), "not the checkout"
     env["JUPYTER_PATH"] = str(Path(sys.prefix, "share", "jupyter"))  # nbconvert's own templates are borrowed too
-    report = [home / "bin" / "ptofa", "report", "--only", "quickstart", "--json"]
-    small = ["-p", "customers=2000", "-p", "epochs=1", "-p", "hillstrom=no"]
+    return home / "bin" / "ptofa", env
+
+
+#: every other notebook, at a size that takes seconds
+SMALL = {
+    "customers": 1500, "panel_customers": 60, "panel_exposures": 60, "methods": "ziln, esmm", "seeds": 1, "epochs": 1,
+    "draws": 50, "integer_customers": 500, "example_customers": 1500, "sizes": "500x4, 1000x4", "repeats": 1,
+    "bench_methods": "optimal, manual",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("small", [False, True], ids=["quick profile", "all others, small"])
+def test_the_report_runs_from_the_wheel(fresh, tmp_path: Path, small: bool) -> None:
+    ptofa, env = fresh
+    books = sorted(p.stem for p in ROOT.glob("notebooks/*.ipynb") if (p.stem == "quickstart") != small)
+    given = [word for name in books for word in ("--only", name)]
+    given += [f"-p{name}={value}" for name, value in SMALL.items()] if small else []
     done = subprocess.run(
-        [*report, *small, "-o", "out"], capture_output=True, text=True, cwd=tmp_path, env=env, timeout=500, check=False
-    )
+        [ptofa, "report", *given, "--profile", "quick", "--json", "-o", "out"],
+        capture_output=True, text=True, cwd=tmp_path, env=env, timeout=550, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
-    assert [n["status"] for n in facts["notebooks"]] == ["ok"]
-    assert (tmp_path / "out" / "quickstart" / "plan.parquet").is_file()
+    assert facts["profile"] == "quick"
+    assert [n["name"] for n in facts["notebooks"]] == books
+    assert {n["status"] for n in facts["notebooks"]} == {"ok"}
+    for name in books:
+        assert (tmp_path / "out" / f"{name}.html").is_file()
+    assert (tmp_path / "out" / ("03_allocation" if small else "quickstart") / "plan.parquet").is_file()
     assert str(ROOT) not in (tmp_path / "out" / "run.json").read_text()

@@ -34,7 +34,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         if name not in known:
             raise InputError(
                 f"{path}: {context.info_name} has no argument or option {key!r}{nearest(name, known)} "
-                f"It has: {', '.join(sorted({_names(p)[0] for p in known.values()}))}"
+                f"It has: {', '.join(sorted({_names(p)[0].replace('_', '-') for p in known.values()}))}"
             )
         parameter = known[name]
         if value is not None and parameter.name is not None:

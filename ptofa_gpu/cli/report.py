@@ -14,7 +14,6 @@ import typer
 
 from ptofa_gpu.cli._shared import Config, Json
 from ptofa_gpu.errors import InputError, ReportError
-from ptofa_gpu.reporting.folder import RUN_FILE
 
 if TYPE_CHECKING:
     from ptofa_gpu.reporting.runner import Step
@@ -79,6 +78,8 @@ def report(
 
 def _say(index: Path, as_json: bool) -> None:
     if as_json:
+        from ptofa_gpu.reporting.folder import RUN_FILE
+
         run = json.loads((index.parent / RUN_FILE).read_text(encoding="utf-8"))
         typer.echo(json.dumps({"index": str(index), **run}, indent=2, ensure_ascii=False))
     else:

@@ -328,12 +328,13 @@ class ExposureData:
             f"<td>{f['amount']:,.0f}</td></tr>"
             for f in table[:_FUNDS_SHOWN]
         )
+        titles = ("fund", "risk", "quota", "exposures", "conversions", f"amount ({unit})" if unit else "amount")
+        columns = "".join(f"<th scope='col'>{title}</th>" for title in titles)
         more = f"<p>... and {len(table) - _FUNDS_SHOWN} more funds</p>" if len(table) > _FUNDS_SHOWN else ""
         note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
         return (
-            f"<div class='ptofa-data'><p><b>Exposure data {html.escape(title)}</b></p>{note}<table>{head}</table>"
-            "<table><thead><tr><th>fund</th><th>risk</th><th>quota</th><th>exposures</th><th>conversions</th>"
-            f"<th>amount{f' ({unit})' if unit else ''}</th></tr></thead><tbody>{body}</tbody></table>{more}</div>"
+            f"<div class='ptofa-data'><p><b>Exposure data: {html.escape(title)}</b></p>{note}<table>{head}</table>"
+            f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>{more}</div>"
         )
 
 

@@ -17,6 +17,11 @@ def percent(share: float, digits: int = 0, *, sign: bool = False) -> str:
     return f"{text} %"
 
 
+def unbroken(text: str) -> str:
+    """Return `text` with blanks that no line is broken at."""
+    return text.replace(" ", "\u00a0")
+
+
 def html_table(columns: Mapping[str, Sequence[str]], *, caption: str = "", text: Iterable[str] = ()) -> str:
     """Build an HTML table from columns of ready-made strings.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._share import subproblem
-from ptofa_gpu.evaluation._table import html_table, percent
+from ptofa_gpu.evaluation._table import html_table, percent, unbroken
 from ptofa_gpu.evaluation.bootstrap import percentile_interval
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class ABTest:
                     continue
                 x = self.lift(arm.name, metric)
                 interval = f"{percent(x.low, 1, sign=True)} to {percent(x.high, 1, sign=True)}"
-                cells.append(f"{percent(x.lift, 1, sign=True)} ({interval})")
+                cells.append(f"{unbroken(percent(x.lift, 1, sign=True))} ({unbroken(interval)})")
             return cells
 
         return html_table(

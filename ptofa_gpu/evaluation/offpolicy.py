@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.evaluation._table import html_table, percent
+from ptofa_gpu.evaluation._table import html_table, percent, unbroken
 from ptofa_gpu.evaluation.bootstrap import bootstrap_sums, percentile_interval
 
 Estimator = Literal["ips", "snips", "dr"]
@@ -92,7 +92,9 @@ class PolicyTable:
         columns = {
             "policy": [p.name for p in self.policies],
             "value a head": [f"{p.value:.4g}" for p in self.policies],
-            f"{percent(self.policies[0].level)} interval": [f"{p.low:.4g} to {p.high:.4g}" for p in self.policies],
+            f"{percent(self.policies[0].level)} interval": [
+                unbroken(f"{p.low:.4g} to {p.high:.4g}") for p in self.policies
+            ],
         }
         if self.baseline is not None:
             columns[f"against {self.baseline}"] = [

@@ -103,6 +103,7 @@ def ab_summary(tests: Sequence[ABTest]) -> Summary:
                 )
     found = sum(x.verdict != "open" for t in tests for x in t.lifts)
     lifts = sum(len(t.lifts) for t in tests)
+    told = [w for t in tests for w in t.words() if "cannot be told" in w]
     return Summary(
         title="Simulated A/B tests",
         decision=f"{found} of {lifts} lifts can be told from 0, in campaigns of up to "
@@ -110,14 +111,20 @@ def ab_summary(tests: Sequence[ABTest]) -> Summary:
         figures=figures,
         caveats=[
             "Simulated in a synthetic world: customers are given to arms by lot, and do what the known truth says.",
-            *[w for t in tests for w in t.words() if "cannot be told" in w][:3],
+            *told[:3],
+            *([f"{len(told) - 3} more lifts cannot be told from 0; the notebook has them all."] if told[3:] else []),
         ],
         chart="ab-lifts",
     )
 
 
 def policy_summary(values: Mapping[str, CampaignValue], name: str = "the campaign", currency: str = "") -> Summary:
-    """Sum up off-policy values by several estimators, and say where they disagree about what is better."""
+    """Sum up off-policy values by several estimators, and say where they disagree about what is better.
+
+    Without values, which is where the data were not at hand, that is what it says.
+    """
+    if not values:
+        return Summary(f"On real, randomised data: {name}", "Left out: there was no copy of the data on this machine.")
     first = next(iter(values.values()))
     verdicts = {kind: v.table.verdict(v.planned) for kind, v in values.items()}
     signs = {(v.table[v.planned].lift_low > 0) - (v.table[v.planned].lift_high < 0) for v in values.values()}
@@ -182,7 +189,7 @@ def speed_summary(table: SpeedTable) -> Summary:
         Figure(
             METHOD_LABELS.get(str(r["method"]), str(r["method"])),
             f"{short_number(float(r['seconds']))} s",
-            f"{short_number(float(r['reads_of_E']))} reads of E" if r["reads_of_E"] not in (None, "") else "",
+            f"{short_number(reads)} reads of E" if (reads := table.reads(r)) is not None else "",
         )
         for r in rows
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -39,6 +40,9 @@ def run_notebook(
         A cell raised, or the kernel died; `target` holds the notebook as far as it came.
     """
     papermill = require("papermill", "ptofa report")
+    # parameters were checked by our own reader; papermill's, which goes by lines, takes good ones for unknown
+    for name in ("papermill", "papermill.translators"):
+        logging.getLogger(name).addFilter(_not_about_parameters)
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     papermill.engines.papermill_engines.register(_ENGINE, _engine())
@@ -76,6 +80,10 @@ def run_notebook(
         except (CellTimeoutError, RuntimeError) as e:
             raise ReportError(f"{source.name}: the kernel could not run it: {e}", str(target)) from e
     return _without_places(node, source, target, cwd)
+
+
+def _not_about_parameters(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(("Unable to parse line", "Passed unknown parameter"))
 
 
 def _last_lines(traceback: list[str], cwd: Path) -> list[str]:

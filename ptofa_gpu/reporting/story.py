@@ -68,6 +68,7 @@ def allocation_summary(
     campaign: CampaignValue | None = None,
     synthetic: bool = False,
     calibrated: bool = True,
+    lead: bool = True,
 ) -> Summary:
     """Sum up one run for the front of the report.
 
@@ -86,6 +87,8 @@ def allocation_summary(
         The data were made by a program.
     calibrated : bool
         The model's predictions were calibrated on validation rows.
+    lead : bool
+        It is the decision that the report is about, and stands before the others.
     """
     plan, row = comparison.plans[method], comparison[method]
     problem, money = plan.problem, data.currency or "currency units"
@@ -134,7 +137,7 @@ def allocation_summary(
         checks=checks,
         caveats=[*_losses(comparison, row, money), *_caveats(data, comparison, row, campaign, synthetic)],
         chart="methods",
-        lead=True,
+        lead=lead,
     )
 
 

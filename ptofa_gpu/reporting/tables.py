@@ -1,4 +1,4 @@
-"""How training went, as a table a reader understands without knowing the names in the log."""
+"""Tables for readers: small data frames, and how training went."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ptofa_gpu.evaluation._table import html_table
+from ptofa_gpu.reporting.style import short_number
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.training import FitResult
@@ -19,6 +20,38 @@ _COLUMNS = {
     "val_total_ratio": "revenue, predicted / earned",
     "seconds": "seconds",
 }
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small data frame as a reader wants it: no row numbers, four digits, words to the left.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    caption : str
+        One sentence above it.
+    """
+
+    frame: Any
+    caption: str = ""
+
+    def to_frame(self) -> Any:
+        """Return the frame, with all its digits."""
+        return self.frame
+
+    def _repr_html_(self) -> str:
+        columns, words = {}, []
+        for name, values in self.frame.items():
+            kind = values.dtype.kind
+            if kind in "iu":
+                columns[str(name)] = [f"{v:,}" for v in values]
+            elif kind == "f":
+                columns[str(name)] = ["—" if math.isnan(v) else short_number(v) for v in values]
+            else:
+                words.append(str(name))
+                columns[str(name)] = [str(v) for v in values]
+        return html_table(columns, caption=self.caption, text=words)
 
 
 @dataclass(frozen=True)

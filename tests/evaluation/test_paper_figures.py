@@ -1,6 +1,7 @@
 """What the notebooks' figures are computed from: Lorenz curves, single customers, lift, scale, what quotas cost."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import ptofa_gpu as ptofa
@@ -38,8 +39,15 @@ def test_single_customers():
     draws = np.exp(np.random.default_rng(0).normal(3, 0.7, 4000))
     assert CustomerAmounts("x", draws).departure < 0.03
     assert CustomerAmounts("x", np.where(np.arange(4000) % 2, 1.0, 1000.0)).departure > 0.3
+    once = ptofa.ExposureData.from_frames(
+        pd.DataFrame(
+            {"customer": [0, 0, 1, 1], "fund": [0, 1, 0, 1], "converted": [1, 0, 0, 1], "amount": [5, 0, 0, 7]}
+        ),
+        pd.DataFrame({"customer": [0, 1], "tolerance": [1, 1]}),
+        pd.DataFrame({"fund": [0, 1], "risk": [1, 1], "quota": [1, 1]}),
+    )
     with pytest.raises(InputError, match="nobody converted twice"):
-        customer_amounts(lct("A", customers=400, seed=0, positive_rate=0.02))
+        customer_amounts(once)
 
 
 def test_lift():

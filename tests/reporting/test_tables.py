@@ -1,7 +1,10 @@
+import math
 from pathlib import Path
 
+import pandas as pd
+
 from ptofa_gpu.prediction.training import FitResult
-from ptofa_gpu.reporting import TrainingTable
+from ptofa_gpu.reporting import Table, TrainingTable
 
 
 def table(**validation):
@@ -31,3 +34,16 @@ def test_a_log_without_validation_rows_has_a_table_too():
     assert list(t.curves("train_loss", "val_loss")) == ["training loss"]
     assert t.curves("val_auc") == {}
     assert "lowest training loss" in t._repr_html_()
+
+
+def test_a_small_frame_is_shown_without_row_numbers_and_as_text():
+    frame = pd.DataFrame({"fund": ["<b>x", "y"], "quota": [12345, 1], "revenue": [1234567.8, math.nan]})
+    shown = Table(frame, "What <they> earn.")
+    page = shown._repr_html_()
+    assert shown.to_frame() is frame
+    assert "&lt;b&gt;x" in page
+    assert "<b>" not in page
+    assert "What &lt;they&gt; earn." in page
+    for words in ("12,345", "1.23M", "—", '<td style="text-align:left">y'):
+        assert words in page
+    assert page.count("<th") - page.count("<thead") == 3

@@ -45,7 +45,7 @@ _LOOKS: dict[str, tuple[str, str, str, str]] = {
     "scip": ("SCIP, integer", GREY, "h", "--"),
     "cbc": ("CBC, integer", GREY, "d", ":"),
 }
-_LINE, _AWAY = 0.042, 0.035  # height of a line of text and the gap before it, as shares of the axes
+_LINE, _AWAY = 0.05, 0.035  # height of a line of text and the gap before it, as shares of the axes
 _LIMITED = ("time_limit", "killed")
 _EXACT = 1e-8  # a share this near 1 is drawn as 1
 
@@ -85,7 +85,7 @@ def benchmark_chart(rows: Sequence[Mapping[str, Any]], *, name: str = "benchmark
     if not lines:
         raise InputError("there is nothing to draw: no row has a time")
     funds, k, ties = kinds[0]
-    figure, (left, right) = canvas(12.4, 5.0, 2)
+    figure, (left, right) = canvas(8.4, 8.8, columns=1, rows=2)  # one above the other: names beside the lines need room
     sizes = sorted({p.customers for points in lines.values() for p in points})
     for axes in (left, right):
         axes.set_xscale("log")

@@ -63,7 +63,9 @@ def ab_chart(tests: Sequence[ABTest], *, name: str = "ab-lifts") -> Chart:
     panels[0].invert_yaxis()
     level = tests[0].level
     handles = [
-        panels[0].plot([], [], "o-", color=BLUE, label=f"lift, {percent(level)} interval (grey: holds 0)")[0],
+        panels[0].plot(
+            [], [], "o-", color=BLUE, label=f"lift, {percent(level)} interval (orange: a loss; grey: holds 0)"
+        )[0],
         panels[0].plot([], [], "D", color=GREEN, linestyle="none", label="true lift")[0],
         panels[0].barh([0], [0], color=FAINT, alpha=0.6, label="too small for this test (80 % power)"),
     ]

@@ -37,11 +37,16 @@ def model_chart(table: ModelTable, metrics: Sequence[str] | None = None, *, name
             + (f"; there is no {', '.join(unknown)}" if unknown else "")
         )
     rows = len(table.methods)
-    figure, axes = canvas(2.6 + 2.0 * len(wanted), 1.2 + 0.3 * rows, columns=len(wanted), sharey=True, squeeze=False)
+    across = min(2, len(wanted))
+    down = -(-len(wanted) // across)
+    size = (2.4 + 2.9 * across, 0.6 + down * (0.9 + 0.28 * rows))
+    figure, axes = canvas(*size, columns=across, rows=down, sharey=True, squeeze=False)
+    for panel in axes.flat[len(wanted) :]:
+        panel.set_visible(False)
     told = []
-    for panel, metric in zip(axes[0], wanted, strict=True):
+    for panel, metric in zip(axes.flat, wanted, strict=False):
         best = [_draw(panel, place, method, table, metric) for place, method in enumerate(table.methods)]
-        panel.set_title(table.words(metric).replace("$", r"\$"), fontsize=9.5)
+        panel.set_title(table.words(metric).replace("$", r"\$"), fontsize=10.5)
         if metric in ("pairs_ratio", "total_ratio"):
             panel.axvline(1.0, color=GREY, linestyle="--", linewidth=1, zorder=0.5)
         bars_only(panel)
@@ -52,11 +57,12 @@ def model_chart(table: ModelTable, metrics: Sequence[str] | None = None, *, name
         tied = sum(b == "tied" for b in best)
         if winner:
             told.append(f"{table.words(metric)}: {winner[0]} is best, {tied} tied with it")
-    axes[0][0].set_yticks(range(rows), [label(m, 34) for m in table.methods])
+    for left in axes[:, 0]:
+        left.set_yticks(range(rows), [label(m, 34) for m in table.methods])
     axes[0][0].invert_yaxis()
     figure.supxlabel(
         "dot and bar: mean and standard deviation over seeds; small dots: seeds; blue best, orange tied with it",
-        fontsize=8, color=GREY, x=0.99, ha="right",
+        fontsize=8.5, color=GREY, x=0.99, ha="right",
     )  # fmt: skip
     return Chart(figure, name, f"{rows} methods on {table.name}. " + ("; ".join(told) or "One seed each") + ".")
 

@@ -38,9 +38,10 @@ def policy_chart(table: PolicyTable, *, currency: str = "", name: str = "policy-
         places = np.array([i for i, _ in rest])
         _intervals(axes[1], places, [(p.lift, p.lift_low, p.lift_high) for _, p in rest], colours)
         axes[1].axvline(0, color=GREY, linewidth=1, linestyle="--")
-        axes[1].set_xlabel(f"difference ({unit(currency)}); grey: cannot be told from 0")
+        axes[1].set_xlabel(f"difference a customer ({unit(currency)})")
         axes[1].set_title(f"Against “{label(table.baseline)}”")
-    figure.supxlabel(f"bars: {percent(level)} bootstrap intervals", fontsize=8, color=GREY, x=0.99, ha="right")
+    words = f"bars: {percent(level)} bootstrap intervals" + ("; grey: cannot be told from 0" if two else "")
+    figure.supxlabel(words, fontsize=8.5, color=GREY, x=0.99, ha="right")
     return Chart(figure, name, f"Off-policy values with {percent(level)} intervals: " + "; ".join(told) + ".")
 
 
