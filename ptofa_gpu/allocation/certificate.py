@@ -16,7 +16,7 @@ open -> fund a       every fund: it may always deliver fewer, as far as quotas g
 
 With quota ranges whose low ends matter the open quota is two nodes: exposures between the low and the high end (node
 F + 1), of which only funds above their low end may give one up, and exposures up to the low end (node F + 2), for
-funds below it, of which funds at or below theirs give one up.
+funds below it, of which every fund may give one up.
 
 A closed walk on this graph is a change of the plan that keeps the number of exposures; a plan earns the most among
 those with as many exposures exactly when no cycle has a negative cost (Ahuja, Magnanti and Orlin, *Network Flows*,
@@ -129,12 +129,14 @@ def _arcs(problem: AllocationProblem, plan: np.ndarray) -> np.ndarray:
         _residual.cheapest_swaps(revenue, problem.eligible_rows(lo, hi), block, arcs)
         exposures += np.bincount(block[block >= 0], minlength=n)
     low = _low_ends(problem)
-    arcs[:n, n + 1] = np.where((low <= exposures) & (exposures < problem.quota), 0.0, np.inf)
+    # Below its low end a fund counts as able to take exposures above it too: where no low end can be helped no cycle runs
+    # through such a fund, and its price may not exceed theirs all the same.
+    arcs[:n, n + 1] = np.where(np.maximum(exposures, low) < problem.quota, 0.0, np.inf)
     arcs[n + 1, :n] = 0.0
     if ranges:
         arcs[n + 1, :n] = np.where(exposures > low, 0.0, np.inf)
         arcs[:n, n + 2] = np.where(exposures < low, 0.0, np.inf)
-        arcs[n + 2, :n] = np.where(exposures <= low, 0.0, np.inf)
+        arcs[n + 2, :n] = np.where(np.minimum(exposures, low) > 0, 0.0, np.inf)
     return arcs
 
 

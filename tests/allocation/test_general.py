@@ -130,7 +130,8 @@ def test_a_plan_is_proved_optimal_exactly_when_it_is(arguments):
         assert proof.optimal == (value_of(problem, plan) == truth)
         failed = complementary_slackness(problem, plan, proof.price)
         if problem.feasibility().ok:
-            assert proof.bound >= float(truth.revenue)
+            # prices of a plan that can be improved are thirds and the like: their sums round
+            assert proof.bound >= float(truth.revenue) - 1e-13 * problem.slots * problem.max_revenue
             assert bool(failed) == (not proof.optimal)
 
 
