@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -104,6 +105,8 @@ def allocate(
 
     ptofa allocate revenue.npy customers.parquet funds.csv -k 2 --on-infeasible relax --json
     """
+    # read when OpenMP is loaded: threads that wait sleep, and leave the cores to what else the machine does
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ptofa_gpu.allocation.api import allocate as solve
     from ptofa_gpu.allocation.problem import AllocationProblem
 

@@ -106,6 +106,9 @@ def _without_places(node: Any, source: Path, target: Path, cwd: Path) -> Any:
 
 def _environment() -> dict[str, str]:
     env = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0")}
+    # OpenMP threads that spin while they wait for one whose core is taken by another program make small solves take a
+    # hundred times longer; those that sleep do not
+    env["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
     # the kernel works in the report's folder, so folders found from the working directory are named to it
     data = os.environ.get("PTOFA_DATA") or str(Path.cwd().parent / "shared" / "data")
     if Path(data).is_dir():

@@ -35,7 +35,11 @@ def names(folder: Path) -> set[str]:
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     notebook = write(
-        folder, "small", "# A small *one* with $x^2$", SUMMARY, "import sys, os; (sys.executable, os.getcwd())"
+        folder,
+        "small",
+        "# A small *one* with $x^2$",
+        SUMMARY,
+        "import sys, os; (sys.executable, os.getcwd(), os.environ['OMP_WAIT_POLICY'])",
     )
     told = []
     index = run_report([notebook], parameters={"n": "8"}, output=folder / "out", progress=told.append)
@@ -61,6 +65,7 @@ def test_the_kernel_is_this_environment_and_the_folder_is_not_named(made):
     text = executed.cells[-1].outputs[0].data["text/plain"]
     assert sys.executable in text
     assert str(made[0]) not in (made[1].parent / "small.ipynb").read_text()
+    assert os.environ.get("OMP_WAIT_POLICY", "passive") in text, "threads that wait leave the cores to others"
     assert "4.0" in executed.cells[3].outputs[0].text
 
 
