@@ -129,8 +129,8 @@ def _arcs(problem: AllocationProblem, plan: np.ndarray) -> np.ndarray:
         _residual.cheapest_swaps(revenue, problem.eligible_rows(lo, hi), block, arcs)
         exposures += np.bincount(block[block >= 0], minlength=n)
     low = _low_ends(problem)
-    # Below its low end a fund counts as able to take exposures above it too: where no low end can be helped no cycle runs
-    # through such a fund, and its price may not exceed theirs all the same.
+    # Below its low end a fund counts as able to take exposures above it too: where no low end can be helped no cycle
+    # runs through such a fund, and its price may not exceed theirs all the same.
     arcs[:n, n + 1] = np.where(np.maximum(exposures, low) < problem.quota, 0.0, np.inf)
     arcs[n + 1, :n] = 0.0
     if ranges:
