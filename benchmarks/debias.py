@@ -1,6 +1,6 @@
 """Debiasing on synthetic worlds with known truth; rows are appended to results/debias.csv, medians are printed.
 
-python benchmarks/debias.py --customers 50000 --seeds 5 --variants none ipw dr
+python benchmarks/debias.py --customers 50000 --seeds 5 --variants none ipw dr adjust
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=50_000)
     parser.add_argument("--exposures", type=int, default=1, help="exposures a customer in the first week")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--variants", nargs="+", default=["none", "ipw", "dr"])
+    parser.add_argument("--variants", nargs="+", default=["none", "ipw", "dr", "adjust"])
     parser.add_argument("--clip", type=float, default=10.0)
     parser.add_argument("--lr", type=float, default=0.002)
     parser.add_argument("--dropout", type=float, default=0.1)

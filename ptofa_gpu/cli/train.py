@@ -22,6 +22,7 @@ class Debias(StrEnum):
     """What undoes that the log shows some pairs more than others."""
 
     auto = "auto"
+    adjust = "adjust"
     ipw = "ipw"
     dr = "dr"
     none = "none"

@@ -17,7 +17,7 @@ from ptofa_gpu.errors import InputError, PtofaWarning
 if TYPE_CHECKING:
     from ptofa_gpu.datasets import ExposureData
 
-VARIANTS = (None, "ipw", "dr")
+VARIANTS = (None, "ipw", "dr", "adjust")
 
 
 @dataclass(frozen=True)

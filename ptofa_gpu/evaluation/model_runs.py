@@ -203,11 +203,8 @@ def measure(model: RevenueModel, module: ExposureModule, data: ExposureData, jud
     from ptofa_gpu.prediction.methods.base import PairOutput
     from ptofa_gpu.prediction.metrics import RevenueMetrics
 
-    rows = model.predict_rows(module, "test")
+    rows = model.predict_rows(module, "test", calibrated=True)
     answer = PairOutput(*(torch.as_tensor(x) for x in (rows.logit, rows.mu, rows.sigma)))
-    device = model.calibration.slope.device
-    answer = PairOutput(*(x.to(device) for x in answer))
-    answer = PairOutput(*(x.cpu() for x in model.calibration.calibrated(answer, model.net.direct)))
     revenue = torch.exp(logsigmoid(answer.logit) + answer.mu + 0.5 * answer.sigma**2)
     table = RevenueMetrics(full=True)
     test = module.log.split == 2

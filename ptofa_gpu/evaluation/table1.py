@@ -51,7 +51,12 @@ PROFILES = {
 # the variants beside each method's defaults that a table has by default: without debiasing PTOFA is the paper's own
 _VARIANTS = {
     "shared_bottom": ("shared_bottom(label=log1p)",),
-    "ptofa": ("ptofa(debias=none)", "ptofa(counterfactual=censored, debias=none)", "ptofa(debias=dr)"),
+    "ptofa": (
+        "ptofa(debias=none)",
+        "ptofa(counterfactual=censored, debias=none)",
+        "ptofa(debias=ipw)",
+        "ptofa(debias=dr)",
+    ),
 }
 
 

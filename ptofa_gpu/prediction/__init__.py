@@ -10,9 +10,13 @@ module              idea
 ``heads``           small towers: conversion, log-normal amount, amount
 ``losses``          log-likelihoods of a zero-inflated log-normal amount, squared errors
 ``methods``         one short file a method: its heads, its bounds and its loss
-``model``           ``RevenueModel``, the LightningModule around a method
+``model``           ``RevenueModel``, the LightningModule around a method; ``description`` puts it in words
+``training_hooks``  what it does in a Trainer's hands
 ``steps``           training on a block of batches; on a GPU a recorded step (``_graphs``)
-``propensity``      who was shown what, and the weights that undo it
+``exposure_model``  which fund a customer is shown
+``propensity``      the weights that undo who was shown what
+``exposure_score``  how much the platform prefers a fund for a customer
+``adjustment``      from the pairs that were shown to all pairs: the default debiasing
 ``doubly_robust``   a target that adds what a first model believes of pairs not shown
 ``metrics``         what is measured on validation rows, as torchmetrics
 ``degeneracy``      what metrics show to be wrong with a model, in words

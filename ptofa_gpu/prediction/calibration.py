@@ -17,15 +17,13 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from ptofa_gpu.errors import InputError, PtofaWarning
+from ptofa_gpu.prediction.adjustment import MIN_CONVERSIONS, fit_adjustment
 from ptofa_gpu.prediction.data import SPLITS
 from ptofa_gpu.prediction.methods.base import PairOutput
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.data import ExposureModule
     from ptofa_gpu.prediction.model import RevenueModel
-
-# With fewer conversions two parameters and a ratio of heavy-tailed amounts are mostly noise.
-MIN_CONVERSIONS = 30
 
 
 class Calibration(nn.Module):
@@ -160,7 +158,14 @@ def calibrate(model: RevenueModel, module: ExposureModule, split: str = "validat
     CalibrationResult or None
         None, with a `PtofaWarning`, where the split has fewer than `MIN_CONVERSIONS` conversions with an amount; the
         model then stays as it was.
+
+    Notes
+    -----
+    A model with ``debias="adjust"`` is adjusted to all pairs instead, on training and validation rows: see
+    `ptofa_gpu.prediction.adjustment`. Its few numbers fit no noise worth speaking of, and need the conversions.
     """
+    if model.debias == "adjust":
+        return _adjust(model, module)
     rows = model.predict_rows(module, split)
     conversions = int(rows.converted.sum())
     if int((rows.converted & (rows.amount > 0)).sum()) < MIN_CONVERSIONS or conversions == len(rows.converted):
@@ -184,6 +189,26 @@ def calibrate(model: RevenueModel, module: ExposureModule, split: str = "validat
     ratio = total_ratio(rows.amount[known], expected[known], weight[known])
     model.calibration.store(slope, intercept, ratio)
     return CalibrationResult(slope, intercept, ratio, len(rows.converted), conversions)
+
+
+def _adjust(model: RevenueModel, module: ExposureModule) -> CalibrationResult | None:
+    """Adjust to all pairs; what is then left of a difference in total revenue is taken out if it stands out."""
+    exposure = model.exposure_of(module)
+    assert exposure is not None
+    model.calibration.store(1.0, 0.0, 1.0)
+    conversions = fit_adjustment(model, module, exposure)
+    if not conversions:
+        model.calibration.fitted.fill_(False)
+        return None
+    splits = [split for split in ("train", "validation") if module.n_rows(split)]
+    parts = [model.predict_rows(module, split, calibrated=True) for split in splits]
+    expected = np.concatenate([expit(p.logit) * np.exp(p.mu + 0.5 * p.sigma**2) for p in parts])
+    amount, converted = (np.concatenate([getattr(p, name) for p in parts]) for name in ("amount", "converted"))
+    weight = np.concatenate([exposure.weight[module.log.split == SPLITS[split]] for split in splits])
+    known = ~converted | (amount > 0)
+    ratio = total_ratio(amount[known], expected[known], weight[known].astype(np.float64))
+    model.calibration.store(1.0, 0.0, ratio)
+    return CalibrationResult(1.0, 0.0, ratio, len(converted), conversions)
 
 
 def total_ratio(amount: np.ndarray, expected: np.ndarray, weight: np.ndarray) -> float:

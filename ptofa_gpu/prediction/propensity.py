@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from ptofa_gpu.prediction.networks import FeatureEncoder
+from ptofa_gpu.prediction.exposure_model import ExposureModel, train_exposure_model
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.data import ExposureModule
@@ -25,31 +23,7 @@ if TYPE_CHECKING:
 
 # A fund that fewer of its customers than this could have been shown says little about the others.
 MIN_OVERLAP = 0.5
-_EPOCHS, _PATIENCE, _BATCH, _LR = 30, 2, 2048, 0.005
 _NAMES_SHOWN = 6
-
-
-class ExposureModel(nn.Module):
-    """Softmax over funds from a customer's features: which fund a customer is shown.
-
-    Parameters
-    ----------
-    schema
-        Its customer features are read.
-    n_funds
-        F.
-    hidden
-        Width of the one hidden layer.
-    """
-
-    def __init__(self, schema: Schema, n_funds: int, hidden: int = 64):
-        super().__init__()
-        self.encoder = FeatureEncoder(schema.customer_features, embedding=8)
-        self.layers = nn.Sequential(nn.Linear(self.encoder.width, hidden), nn.ReLU(), nn.Linear(hidden, n_funds))
-
-    def forward(self, categorical: Tensor, numeric: Tensor) -> Tensor:
-        """Log probabilities (N, F)."""
-        return torch.log_softmax(self.layers(self.encoder(categorical, numeric)), dim=1)
 
 
 @dataclass(frozen=True)
@@ -75,6 +49,9 @@ class Exposure:
         1 / (clip F): those whom the weights can speak for.
     names : tuple of str
         The funds.
+    forbidden_share
+        Share of all pairs that are above the customer's risk tolerance: never shown, so that nothing in the log speaks
+        for them directly.
     log_loss, log_loss_popularity
         Mean -log p(shown fund) on held-out rows, by the model and by the funds' shares alone: what features tell about
         exposure. nan where the probabilities were known.
@@ -88,6 +65,7 @@ class Exposure:
     exposed: np.ndarray
     overlap: np.ndarray
     names: tuple[str, ...]
+    forbidden_share: float = 0.0
     log_loss: float = float("nan")
     log_loss_popularity: float = float("nan")
 
@@ -120,10 +98,18 @@ class Exposure:
             f"exposure {'given by the log' if self.known else 'modelled'}; effective sample "
             f"{self.effective_share:.0%} of the training rows, {self.clipped_share:.1%} of weights clipped at "
             f"{self.clip:g}; least overlap {self.overlap[least]:.0%} ({self.names[least]})"
+            + (
+                f"; {self.forbidden_share:.0%} of all pairs are above the customer's risk tolerance and were never "
+                "shown: their revenue is extrapolated"
+                if self.forbidden_share
+                else ""
+            )
         )
 
 
-def weigh_exposures(module: ExposureModule, schema: Schema, clip: float, seed: int = 0) -> Exposure:
+def weigh_exposures(
+    module: ExposureModule, schema: Schema, clip: float, seed: int = 0, without: Sequence[str] = ()
+) -> Exposure:
     """Weights of a log's rows from its exposure probabilities: the log's own where it has them, else modelled.
 
     Parameters
@@ -136,6 +122,8 @@ def weigh_exposures(module: ExposureModule, schema: Schema, clip: float, seed: i
         Largest weight; at least 1.
     seed
         Of the exposure model.
+    without
+        Customer features that exposure is not conditioned on.
     """
     from ptofa_gpu.prediction.data import SPLITS
 
@@ -147,7 +135,7 @@ def weigh_exposures(module: ExposureModule, schema: Schema, clip: float, seed: i
         logged = np.ones(len(log)) if log.propensity is None else log.propensity.astype(np.float64)
         overlap = _overlap_of_groups(log.fund[train], 1.0 / logged[train], exposed, clip)
     else:
-        model, losses = _fit(module, schema, seed)
+        model, losses = _fit(module, schema, seed, without)
         logged, overlap = _apply(model, module, clip)
     overlap[exposed == 0] = 0.0
     raw = 1.0 / (n_funds * np.maximum(logged, 1e-12))
@@ -165,10 +153,17 @@ def weigh_exposures(module: ExposureModule, schema: Schema, clip: float, seed: i
         clipped_share=float((raw[train] > clip).mean()),
         exposed=exposed,
         overlap=overlap,
+        forbidden_share=_forbidden_share(module),
         names=tuple(module.fund_name(schema, f) for f in range(n_funds)),
         log_loss=losses[0],
         log_loss_popularity=losses[1],
     )
+
+
+def _forbidden_share(module: ExposureModule) -> float:
+    n = len(module.customers)
+    allowed = sum(int(module.eligible(slice(lo, min(lo + (1 << 16), n))).sum()) for lo in range(0, n, 1 << 16))
+    return 1.0 - allowed / (n * len(module.funds))
 
 
 def _overlap_of_groups(fund: np.ndarray, stands_for: np.ndarray, exposed: np.ndarray, clip: float) -> np.ndarray:
@@ -178,46 +173,15 @@ def _overlap_of_groups(fund: np.ndarray, stands_for: np.ndarray, exposed: np.nda
     return low / np.maximum(np.bincount(fund, weights=stands_for, minlength=n_funds), 1e-12)
 
 
-def _fit(module: ExposureModule, schema: Schema, seed: int) -> tuple[ExposureModel, tuple[float, float]]:
-    """Train on training rows until the loss on validation rows (else on training rows) stops falling."""
-    from ptofa_gpu.prediction.data import SPLITS, mix_seed
+def _fit(
+    module: ExposureModule, schema: Schema, seed: int, without: Sequence[str]
+) -> tuple[ExposureModel, tuple[float, float]]:
+    from ptofa_gpu.prediction.data import mix_seed
 
-    rows = module.rows()
-    log = module.log
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(mix_seed(seed, 2))
-        model = ExposureModel(schema, len(module.funds)).to(rows.device)
-    generator = torch.Generator().manual_seed(mix_seed(seed, 3))
-    train = torch.as_tensor(np.flatnonzero(log.split == SPLITS["train"]))
-    held_out = np.flatnonzero(log.split == SPLITS["validation"])
-    judged = torch.as_tensor(held_out).to(rows.device) if held_out.size else train.to(rows.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=_LR)
-    best, state, waited = float("inf"), {k: v.clone() for k, v in model.state_dict().items()}, 0
-    with torch.enable_grad():
-        for _ in range(_EPOCHS):
-            order = train[torch.randperm(len(train), generator=generator)].to(rows.device)
-            for index in order.split(_BATCH):
-                loss = _loss(model, rows, index)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            with torch.no_grad():
-                value = float(
-                    sum(_loss(model, rows, index) * len(index) for index in judged.split(1 << 15)) / len(judged)
-                )
-            if value < best - 1e-5:
-                best, state, waited = value, {k: v.clone() for k, v in model.state_dict().items()}, 0
-            elif (waited := waited + 1) > _PATIENCE:
-                break
-    model.load_state_dict(state)
-    share = torch.bincount(rows.fund[train.to(rows.device)], minlength=len(module.funds)).float() + 0.5
-    popularity = -(share / share.sum()).log()[rows.fund[judged]].mean()
-    return model, (best, float(popularity))
-
-
-def _loss(model: ExposureModel, rows, index: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-    customer = rows.customer[index]
-    return cross_entropy(model(rows.customer_categorical[customer], rows.customer_numeric[customer]), rows.fund[index])
+        model = ExposureModel(schema, len(module.funds), without=without).to(module.rows().device)
+    return model, train_exposure_model(model, module, seed)
 
 
 @torch.no_grad()

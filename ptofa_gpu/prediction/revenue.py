@@ -20,6 +20,7 @@ from ptofa_gpu.prediction.schema import Encoded
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.model import RevenueModel
+    from ptofa_gpu.prediction.schema import Schema
 
 Progress = bool | Callable[[int, int], None] | None
 # Activations of a block: small enough for the caches of a CPU, large enough to fill a GPU.
@@ -53,10 +54,12 @@ class _Pairs:
         self.shape = (len(encoded_customers.categorical), len(encoded_funds.categorical))
         if 0 in self.shape:
             raise InputError(f"There are {self.shape[0]} customers and {self.shape[1]} funds: E would be empty.")
+        _report_unseen(schema, encoded_customers, encoded_funds)
         self.model, self.network, self.device = model, model.net.network, device
         self.log_scale = math.log(statistics.scale)
         self.customer_categorical = torch.as_tensor(encoded_customers.categorical, device=device)
         self.customer_numeric = torch.as_tensor(encoded_customers.numeric, device=device)
+        self.codes = torch.as_tensor(encoded_funds.categorical[:, 0], device=device).long()
         self.fund_part = self.network.fund_part(
             torch.as_tensor(encoded_funds.categorical, device=device),
             torch.as_tensor(encoded_funds.numeric, device=device),
@@ -68,12 +71,40 @@ class _Pairs:
         pair_bytes = 4 * (2 * (units + self.fund_part.shape[1]) + 128)
         return max(1, _BLOCK_BYTES[self.device.type] // (pair_bytes * self.shape[1]))
 
+    def score(self, lo: int, hi: int) -> Tensor:
+        """Exposure scores of customers lo..hi, (hi - lo, F)."""
+        adjustment = self.model.adjustment
+        assert adjustment is not None
+        return adjustment.score(self.customer_categorical[lo:hi], self.customer_numeric[lo:hi])[:, self.codes]
+
     def components(self, lo: int, hi: int) -> tuple[Tensor, Tensor, Tensor]:
         """Calibrated logit, mu in log currency and sigma of customers lo..hi, (hi - lo, F) each."""
         customer_part = self.network.customer_part(self.customer_categorical[lo:hi], self.customer_numeric[lo:hi])
         output = self.model.net.outputs(self.network(customer_part[:, None, :], self.fund_part[None, :, :]))
-        output = self.model.calibration.calibrated(output, self.model.net.direct)
+        output = self.model.finished(output, self.codes, lambda: self.score(lo, hi))
         return output.logit, output.mu + self.log_scale, output.sigma
+
+
+def _report_unseen(schema: Schema, customers: Encoded, funds: Encoded) -> None:
+    """Say how many rows have a category that the model does not know, or none: it takes each for an average one."""
+    lines = []
+    for side, features, encoded in (
+        ("customers", schema.customer_features, customers),
+        ("funds", schema.fund_features, funds),
+    ):
+        categorical = [f.name for f in features if f.kind == "categorical"]
+        counts = (encoded.categorical == 0).sum(axis=0)
+        lines += [
+            f"{n:,} of {len(encoded):,} {side} have no known {name!r}"
+            for name, n in zip(categorical, counts.tolist(), strict=True)
+            if n
+        ]
+    if lines:
+        warnings.warn(
+            f"Categories the model was not trained on count as average ones: {'; '.join(lines)}.",
+            PtofaWarning,
+            stacklevel=5,
+        )
 
 
 Write = Callable[[_Pairs, int, int, tuple[Tensor, ...]], None]
@@ -127,7 +158,8 @@ def expected_revenue(
     Warns
     -----
     PtofaWarning
-        If GPU memory ran out and the block was halved.
+        If GPU memory ran out and the block was halved; if customers or funds have categories that are not in the
+        schema (or none), with the number of rows for each feature.
     """
 
     def write(pairs: _Pairs, lo: int, hi: int, out: tuple[Tensor, ...]) -> None:

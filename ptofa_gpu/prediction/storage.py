@@ -58,7 +58,7 @@ def read_model(path: str | os.PathLike[str], schema: Schema | None, device: str 
         raise InputError(f"{os.fspath(path)!r} is not a model written by RevenueModel.save or a checkpoint of `fit`.")
     settings = content[_LIGHTNING_HPARAMS]
     if schema is not None:
-        from ptofa_gpu.prediction.model import refuse_other_schema
+        from ptofa_gpu.prediction.training_hooks import refuse_other_schema
 
         refuse_other_schema(Schema.from_json(settings["schema"]), schema)
     return {"settings": settings, "weights": content["state_dict"], "exposure": content.get("exposure")}

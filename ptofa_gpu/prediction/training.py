@@ -175,7 +175,8 @@ def fit(
     resume
         A ``last.ckpt`` to go on from; the result is then bit for bit what an uninterrupted run gives.
     calibration
-        Fit Platt scaling and the revenue ratio on validation rows and store them with the best checkpoint.
+        Fit Platt scaling and the revenue ratio on validation rows and store them with the best checkpoint. With
+        ``debias="adjust"`` calibration is what removes the bias, so it is made whatever this says.
     devices
         Processes that share each batch: GPUs, or on the CPU processes that talk over gloo. Each runs the caller's
         script from its start, as PyTorch's DistributedDataParallel does, so call it from a script, not a notebook.
@@ -229,7 +230,7 @@ def fit(
     if progress:
         callbacks.append(EpochProgress(progress))
     device = _device_of(module)
-    model._verdict_at_end = False  # it is the best epoch that is judged, below
+    model._by_hand = False  # it is the best epoch that is judged and calibrated, below
     try:
         with _quiet_lightning(), _threads_for(module, device):
             trainer = pl.Trainer(
@@ -258,7 +259,7 @@ def fit(
                 if threading.current_thread() is threading.main_thread():
                     signal.signal(signal.SIGINT, on_ctrl_c)  # it leaves Ctrl-C ignored: in a notebook, for good
     finally:
-        model._verdict_at_end = True
+        model._by_hand = True
     if trainer.interrupted:
         last = checkpoint.last_model_path
         raise KeyboardInterrupt(
@@ -294,10 +295,11 @@ def _finish(
     if monitor == "val_loss":
         model.last_metrics = {k.removeprefix("val_"): v for k, v in best.items() if k.startswith("val_")}
         model.warn_if_degenerate(model.last_metrics)
-        fitted = calibrate(model, module) if calibration else None
-        if fitted is not None:
-            saved["state_dict"] = {name: value.cpu() for name, value in model.state_dict().items()}
-        if fitted is not None and int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one of several processes writes
+    if (calibration and monitor == "val_loss") or model.debias == "adjust":
+        fitted = calibrate(model, module)
+    if fitted is not None:
+        saved["state_dict"] = {name: value.cpu() for name, value in model.state_dict().items()}
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one of several processes writes
             with atomic_path(best_path) as partial:
                 torch.save(saved, partial)
     return FitResult(history.rows, int(best["epoch"]), best_path, last_path, seconds, device.type, fitted)

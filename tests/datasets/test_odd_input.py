@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +94,7 @@ def test_customers_of_unknown_categories_are_counted_at_prediction(
     fit(model, data.module(device="cpu"), max_epochs=4, logger=None, progress=None, directory=tmp_path)
     strangers = frames["customers"].head(30).assign(region="Atlantis")
     assert data.schema.encode_customers(strangers).unseen == {"region": 30}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PtofaWarning)  # how many is said there; here, that they are served
+    with pytest.warns(PtofaWarning, match="30 of 30 customers have no known 'region'"):
         revenue = expected_revenue(model, strangers, frames["funds"], device="cpu")
     assert revenue.shape == (30, 4)
     assert np.isfinite(revenue).all()

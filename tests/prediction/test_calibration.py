@@ -81,12 +81,16 @@ def test_weighted_platt_is_platt_on_repeated_rows():
     assert fit_platt(logit, converted, weight=times.astype(float)) == pytest.approx(plain, abs=2e-3)
 
 
-def test_too_few_conversions_leave_the_model_as_it_is(world, tmp_path):
+@pytest.mark.parametrize(
+    ("rate", "debias", "words"), [(0.004, None, "Not calibrated"), (0.002, "adjust", "Not adjusted")]
+)
+def test_too_few_conversions_leave_the_model_as_it_is(tmp_path, rate, debias, words):
     from tests.prediction.conftest import World
 
-    rare = World(seed=5, rate=0.004)
-    model, module = rare.model(), rare.module()
-    with pytest.warns(PtofaWarning, match="Not calibrated"):
+    rare = World(seed=5, rate=rate)
+    model, module = rare.model(debias=debias), rare.module()
+    with pytest.warns(PtofaWarning, match=words):
         result = fit(model, module, max_epochs=1, directory=tmp_path, progress=None, logger=None)
     assert result.calibration is None
     assert float(model.calibration.slope) == 1.0
+    assert debias is None or not bool(model.adjustment.fitted)

@@ -125,8 +125,8 @@ def test_one_fund_has_nothing_to_weigh(world, tmp_path):
 
 
 def test_training_uses_the_weights_and_the_model_remembers_what_they_were(biased, tmp_path):
-    plain, weighted = biased.model(debias=None), biased.model()
-    assert weighted.debias == "ipw"  # the default of "ptofa"
+    plain, weighted = biased.model(debias=None), biased.model(debias="ipw")
+    assert biased.model().debias == "adjust"  # the default of "ptofa"
     assert biased.model(method="ziln").debias is None
     module = biased.module()
     fit(weighted, module, directory=tmp_path / "a", **QUIET)

@@ -29,6 +29,13 @@ def naive(model, world):
     model.eval()
     with torch.no_grad():
         logit, mu, sigma = (x.double() for x in model(batch))
+        if model.adjustment is not None:
+            a, code = model.adjustment, batch["fund_categorical"][:, 0].long()
+            scores = a.score(batch["customer_categorical"], batch["customer_numeric"])
+            score = scores[torch.arange(n * f), code].double()
+            logit = logit + a.logit_shift[code] + a.slopes[0] * score
+            mu = mu + a.amount_shift[code] + a.slopes[1] * score
+            sigma = (sigma * a.spread).clamp(max=2.0)
     c = model.calibration
     p = torch.sigmoid(c.slope * logit + c.intercept)
     return (c.revenue_ratio * p * torch.exp(mu + sigma**2 / 2) * model.statistics.scale).reshape(n, f).numpy()
@@ -90,7 +97,24 @@ def test_a_fund_never_seen_is_predicted_as_an_average_one(trained, world):
     model, _ = trained
     new = world.funds.assign(fund=["new"] * 4)
     assert world.schema.encode_funds(new).unseen == {"fund": 4}
-    assert np.isfinite(expected_revenue(model, world.customers, new)).all()
+    with pytest.warns(PtofaWarning, match="4 of 4 funds have no known 'fund'"):
+        revenue = expected_revenue(model, world.customers, new)
+    assert np.isfinite(revenue).all()
+
+
+@pytest.mark.parametrize("entry", [expected_revenue, predict_components])
+def test_unseen_categories_are_counted_feature_by_feature(trained, world, entry):
+    model, _ = trained
+    strangers = world.customers.head(50).copy()
+    strangers.loc[:6, "region"] = "Atlantis"
+    strangers.loc[7:9, "region"] = None
+    with pytest.warns(PtofaWarning, match="10 of 50 customers have no known 'region'") as caught:
+        entry(model, strangers, world.funds)
+    assert "fund" not in str(caught[0].message).replace("funds", "")
+    assert caught[0].filename == __file__  # it points at the caller
+    encoded = world.schema.encode_customers(strangers)
+    with pytest.warns(PtofaWarning, match="10 of 50 customers have no known 'region'"):
+        entry(model, encoded, world.funds)
 
 
 def test_the_model_stays_in_the_mode_it_was_in(trained, world):
