@@ -120,6 +120,49 @@ class AllocationPlan:
         verify(self)
         return self
 
+    def assign(
+        self, revenue: Any, tolerance: Any = None, *, eligible: Any = None, k: Any = None, excluded: Any = None
+    ) -> Any:
+        """Funds for customers who were not there when the plan was made, by its prices: the K largest E - price.
+
+        What a customer takes from others is in the prices, so each is decided for alone, in O(F) time. As long as new
+        customers resemble those of the plan, exposures stay in proportion to quotas; they are not counted. Solve again,
+        with ``warm_start=plan.price``, where quotas must be met exactly.
+
+        Parameters
+        ----------
+        revenue : (n, F) array, list of blocks, or path; or (F,) for one customer
+            Their expected revenue, in the plan's currency.
+        tolerance : (n,) int, or one number for one customer
+            Needed where funds have risk levels.
+        eligible, k, excluded
+            As in `AllocationProblem`; by default everything is eligible and K is the plan's (the largest, where
+            customers differ).
+
+        Returns
+        -------
+        (n, K) int16, or (K,) for one customer
+            Fund indices by falling revenue, on the device of `revenue`; -1 in slots left empty: of customers who may
+            see too few funds, and where quotas leave slots empty (the case *under*), wherever nothing is worth its
+            price.
+
+        Raises
+        ------
+        InputError
+            For a plan without prices (of `heuristic`, `topk`, `manual`), and as `AllocationProblem`.
+
+        Examples
+        --------
+        >>> import numpy as np, ptofa_gpu as ptofa
+        >>> problem = ptofa.AllocationProblem(np.array([[3.0, 1.0], [2.0, 1.5]]), quota=[1, 1])
+        >>> plan = ptofa.allocate(problem, "optimal", device="cpu")
+        >>> plan.assign(np.array([[5.0, 1.0], [1.0, 2.0]])).ravel().tolist()
+        [0, 1]
+        """
+        from ptofa_gpu.allocation.serving import assign
+
+        return assign(self, revenue, tolerance, eligible, k, excluded)
+
     # -- tables --------------------------------------------------------------------------------------------------
     def columns(self) -> dict[str, np.ndarray]:
         """The filled slots as columns: customer, slot (from 1), fund, revenue; in the order of the customers."""
