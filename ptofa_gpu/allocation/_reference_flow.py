@@ -26,8 +26,17 @@ def flow_plan(problem: AllocationProblem, pairs: Pairs) -> np.ndarray:
     # Supplies may stay unsent (largest flow first, then least cost): in every case the fullest plans are compared.
     # No fund takes more than one exposure a customer, so quotas beyond U only make capacities overflow.
     quota = np.minimum(problem.quota, n_customers)
-    nodes = np.arange(n_customers + n_funds, dtype=np.int32)
-    supplies = np.concatenate([np.full(n_customers, k, np.int64), -quota])
+    slots = np.full(n_customers, k, np.int64) if problem.slots_of is None else problem.slots_of.astype(np.int64)
+    supplies = np.concatenate([slots, -quota])
+    if problem.has_ranges:
+        # Funds pass on to two nodes, exposures up to the low ends and those above: what the two ask for is what the
+        # best plan delivers, so a largest flow meets as much of the low ends as can be.
+        low = np.minimum(problem.quota_low, n_customers)
+        feasibility = problem.feasibility()
+        towards_low = int((problem.quota_low - feasibility.shortfall).sum())
+        supplies[n_customers:] = 0
+        supplies = np.append(supplies, [-towards_low, -(feasibility.delivered - towards_low)])
+    nodes = np.arange(supplies.size, dtype=np.int32)
     arcs = np.arange(len(pairs), dtype=np.int32)
     shift = _cost_shift(problem.max_revenue, n_customers + n_funds)
     for _ in range(8):
@@ -37,6 +46,11 @@ def flow_plan(problem: AllocationProblem, pairs: Pairs) -> np.ndarray:
             flow.add_arcs_with_capacity_and_unit_cost(
                 pairs.customer, pairs.fund + np.int32(n_customers), np.ones(len(pairs), np.int64), cost
             )
+        if problem.has_ranges:
+            for end, capacity in ((nodes[-2], low), (nodes[-1], quota - low)):
+                flow.add_arcs_with_capacity_and_unit_cost(
+                    nodes[n_customers:-2], np.full(n_funds, end, np.int32), capacity, np.zeros(n_funds, np.int64)
+                )
         flow.set_nodes_supplies(nodes, supplies)
         status = flow.solve_max_flow_with_min_cost()
         if status == flow.OPTIMAL:

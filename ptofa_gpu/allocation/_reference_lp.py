@@ -72,17 +72,26 @@ def lp_plan(
     quota = np.minimum(problem.quota, n_customers).astype(np.float64)
     x = cp.Variable(count, boolean=True) if integer else cp.Variable(count, bounds=[0, 1])
 
-    delivered = problem.feasibility().delivered
+    feasibility = problem.feasibility()
+    delivered = feasibility.delivered
     total = int(problem.quota.sum())
-    limits = [of_customer @ x <= k, of_fund @ x <= quota]
+    slots = np.full(n_customers, float(k)) if problem.slots_of is None else problem.slots_of.astype(np.float64)
+    limits = [of_customer @ x <= slots, of_fund @ x <= quota]
     # Where quotas fill the slots, one set of equations implies the other. Stating both costs HiGHS a minute at 5,000
     # customers: its presolve searches for the dependent equation.
     if delivered == total:
         limits[1] = of_fund @ x == quota
     elif delivered == problem.slots:
-        limits[0] = of_customer @ x == k
+        limits[0] = of_customer @ x == slots
     else:
         limits.append(cp.sum(x) == delivered)  # infeasible instance: the fullest plans
+    if problem.has_ranges:
+        low = np.minimum(problem.quota_low, n_customers).astype(np.float64)
+        if feasibility.shortfall.any():  # as near to the low ends as can be
+            y = cp.Variable(n_funds, bounds=[0, low])
+            limits += [y <= of_fund @ x, cp.sum(y) == int((problem.quota_low - feasibility.shortfall).sum())]
+        else:
+            limits.append(of_fund @ x >= low)
     # revenues near 1, so that the solver's absolute tolerances mean the same for any currency
     scale = problem.max_revenue or 1.0
     programme = cp.Problem(cp.Maximize((pairs.revenue.astype(np.float64) / scale) @ x), limits)
@@ -135,7 +144,8 @@ def _incumbent(problem: AllocationProblem, pairs: Pairs, value: Any) -> np.ndarr
     chosen = np.rint(value) > 0
     per_customer = np.bincount(pairs.customer[chosen], minlength=problem.n_customers)
     per_fund = np.bincount(pairs.fund[chosen], minlength=problem.n_funds)
-    if (per_customer > problem.k).any() or (per_fund > problem.quota).any():
+    slots = problem.k if problem.slots_of is None else problem.slots_of
+    if (per_customer > slots).any() or (per_fund > problem.quota).any():
         return nothing
     return pairs.plan(chosen, problem.n_customers, problem.k)
 

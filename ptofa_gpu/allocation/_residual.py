@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from ptofa_gpu.ops._rows import EMPTY
+
 # Chunks of rows with a private minimum each; only load balance depends on it.
 _CHUNKS = 64
 
@@ -22,11 +24,11 @@ def _swap_minima(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, ch
         low = out[c]
         held = np.zeros(n, np.bool_)
         for u in range(rows * c // chunks, rows * (c + 1) // chunks):
-            used = 0
+            empty = False
             for s in range(k):
                 if plan[u, s] >= 0:
                     held[plan[u, s]] = True
-                    used += 1
+                empty = empty or plan[u, s] == EMPTY
             for s in range(k):
                 a = plan[u, s]
                 if a < 0:
@@ -36,7 +38,7 @@ def _swap_minima(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, ch
                 for b in range(n):
                     if eligible[u, b] and not held[b]:
                         low[a, b] = min(low[a, b], mine - np.float64(revenue[u, b]))
-            if used < k:
+            if empty:
                 for b in range(n):
                     if eligible[u, b] and not held[b]:
                         low[n, b] = min(low[n, b], -np.float64(revenue[u, b]))
@@ -56,11 +58,17 @@ def cheapest_swaps(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, 
 
 
 @njit(parallel=True, cache=True)
-def best_reduced(revenue: np.ndarray, eligible: np.ndarray, price: np.ndarray, k: int, full: bool) -> np.ndarray:
-    """(rows,) sums of each customer's k largest E - price; without `full` only positive ones are taken."""
+def best_reduced(
+    revenue: np.ndarray, eligible: np.ndarray, price: np.ndarray, most: int, slots: np.ndarray, full: bool
+) -> np.ndarray:
+    """(rows,) sums of each customer's largest E - price, as many as `slots` says (`most` where that has no entries);
+    without `full` only positive ones are taken."""
     rows, n = revenue.shape
     out = np.zeros(rows)
     for u in prange(rows):
+        k = slots[u] if slots.size else most
+        if k == 0:
+            continue
         top = np.full(k, -np.inf)  # descending
         for f in range(n):
             if not eligible[u, f]:
@@ -110,7 +118,7 @@ def _slackness(revenue, eligible, plan, price, worst, best, spare, held_at, free
             elif eligible[u, f] and x > best[u]:
                 best[u], free_at[u] = x, f
         for s in range(k):
-            spare[u] = spare[u] or plan[u, s] < 0
+            spare[u] = spare[u] or plan[u, s] == EMPTY
 
 
 def slackness(
@@ -212,18 +220,22 @@ def shortest_hops(arcs: np.ndarray, start: int, end: int) -> list[int] | None:
 def potentials(arcs: np.ndarray, source: int) -> np.ndarray:
     """Node potentials phi with phi[b] <= phi[a] + arcs[a, b]: distances from `source`, made whole.
 
-    Nodes that `source` does not reach get the least potential that their paths into the reached ones allow; nodes
-    without such paths the largest that paths into them allow, or 0. No cycle may be negative.
+    Nodes that `source` does not reach get the least potential that their paths into those with one allow; nodes without
+    such paths the largest that paths into them allow. What hangs together with none of these starts from its lowest
+    node, at 0. No cycle may be negative.
     """
     start = np.full(len(arcs), np.inf)
     start[source] = 0.0
     phi = settle(arcs, start)
-    known = np.isfinite(phi)
-    if not known.all():
-        # phi[a] >= phi[b] - arcs[a, b] is the same condition on the reversed graph for -phi
+    while not (known := np.isfinite(phi)).all():
+        # What has a potential is closed under arcs out of it, so nothing found now bears on it. phi[a] >= phi[b] -
+        # arcs[a, b] is the condition of `settle` on the reversed graph, for -phi.
         low = -settle(np.ascontiguousarray(arcs.T), np.where(known, -phi, np.inf))
-        phi = np.where(known, phi, np.where(np.isfinite(low), low, np.inf))
-        known = np.isfinite(phi)
-        high = settle(arcs, phi)
-        phi = np.where(known, phi, np.where(np.isfinite(high), high, 0.0))
+        found = ~known & np.isfinite(low)
+        if not found.any():
+            seed = int(np.flatnonzero(~known)[0])
+            found[seed], low[seed] = True, 0.0
+        phi[found] = low[found]
+        known |= found
+        phi = np.where(known, phi, settle(arcs, phi))
     return phi

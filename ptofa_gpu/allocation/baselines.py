@@ -29,12 +29,21 @@ def topk(problem: AllocationProblem, revenue: RevenueBlocks) -> Any:
             xp.empty(hi - lo, xp.uint64),
             picks[lo:hi],
         )
+    close_slots(problem, picks)
     return picks
+
+
+def close_slots(problem: AllocationProblem, picks: Any) -> None:
+    """Empty, in (U, K) `picks`, the slots that customers do not have."""
+    if problem.slots_of is not None:
+        slots = array_namespace(picks).asarray(problem.slots_of)
+        for j in range(problem.k):
+            picks[slots <= j, j] = -1
 
 
 def manual(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any = None) -> Any:
     """Funds one after another in order of priority, each taking its d_f eligible customers of highest expected revenue
-    that still have a slot: how an operations team fills quotas by hand.
+    that still have a slot: how an operations team fills quotas by hand. Of a range d_f is the high end.
 
     Parameters
     ----------
@@ -51,11 +60,12 @@ def manual(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any = N
     order = _priority(problem, revenue, priority)
     chosen = xp.full((n_customers, problem.k), -1, xp.int16)
     filled = xp.zeros(n_customers, xp.int16)
+    slots = problem.k if problem.slots_of is None else xp.asarray(problem.slots_of)
     tolerance = xp.asarray(problem.tolerance)
     mask = None if problem.mask is None else xp.asarray(problem.mask)
     for f in order:
         quota = int(problem.quota[f])
-        free = (filled < problem.k) & (tolerance >= int(problem.risk[f]))
+        free = (filled < slots) & (tolerance >= int(problem.risk[f]))
         if mask is not None:
             free &= (mask[:, f >> 6] >> np.uint64(f & 63)) & np.uint64(1) != 0
         rows = xp.flatnonzero(free)

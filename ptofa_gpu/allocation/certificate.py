@@ -14,6 +14,10 @@ fund b -> open       b has fewer exposures than its quota                       
 open -> fund a       every fund: it may always deliver fewer, as far as quotas go         0
 ===================  ===================================================================  =========================
 
+With quota ranges whose low ends matter the open quota is two nodes: exposures between the low and the high end (node
+F + 1), of which only funds above their low end may give one up, and exposures up to the low end (node F + 2), for
+funds below it, of which every fund may give one up.
+
 A closed walk on this graph is a change of the plan that keeps the number of exposures; a plan earns the most among
 those with as many exposures exactly when no cycle has a negative cost (Ahuja, Magnanti and Orlin, *Network Flows*,
 1993, Theorem 9.1), and it has the most exposures exactly when no path leads from the empty slot to the open quota
@@ -27,15 +31,18 @@ over the funds that customer u may see):
   every price leaves g as it is.
 - *under* (slots stay empty): lambda free, customers take only what is worth taking,
   g = sum_f d_f lambda_f + sum_u sum_{j<=K} max(v_u(j), 0). An empty slot has price 0.
-- *over* (quotas are upper bounds): lambda >= 0, and 0 for a fund whose quota is not used up; g as in *exact*. Any
-  prices can be made admissible by adding a constant; :func:`dual_bound` adds the one that gives the lowest bound.
+- *over* (quotas are upper bounds): lambda >= 0, and 0 for a fund whose quota is not used up; g as in *exact*. With
+  ranges [low, high] lambda is free for low = high, <= 0 for a fund at its low end, >= 0 at its high end, 0 between.
+  :func:`dual_bound` takes any prices: its first term is the most that as many exposures can cost at these prices,
+  within the ranges, which is sum_f d_f lambda_f wherever prices are as said.
 
 **Which of many prices.** Dual prices are rarely unique. The ones returned are the distances *from* the empty slot
 (*under*) or from the open quota (*exact* and *over*): lambda_f is then exactly what **one more exposure** of fund f
 would earn, taken from an empty slot, or from whichever fund can spare one for least. So prices are >= 0 and the lowest
-is 0 in the cases *exact* and *over*. Where one more exposure of a fund is impossible (*under*, all who may see it are
-full), its price is the least that an exposure taken from it would cost: the revenue lost by giving it to another fund
-or to nobody, plus that fund's price. That is at most what one exposure less would lose.
+is 0 in the cases *exact* and *over* (with ranges a fund held at its low end has a price <= 0). Where one more exposure
+of a fund is impossible (*under*, all who may see it are full), its price is the least that an exposure taken from it
+would cost: the revenue lost by giving it to another fund or to nobody, plus that fund's price. That is at most what one
+exposure less would lose.
 """
 
 from __future__ import annotations
@@ -50,6 +57,7 @@ import numpy as np
 from ptofa_gpu.allocation import _residual
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops._rows import CLOSED, EMPTY, slot_numbers
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
@@ -77,7 +85,8 @@ class Certificate:
         No plan has more exposures (as far as quotas and slots go), and none with as many earns more.
     cycle : list of int or None
         Where the plan can be improved: nodes of a negative cycle, each giving up an exposure for the next, the last
-        for the first; or a path from the empty slot (F) to the open quota (F + 1) along which one more exposure fits.
+        for the first; or a path from the empty slot (F) to the open quota (F + 1, F + 2) along which one more exposure
+        fits; or one from F + 1 to F + 2 that helps a fund towards its low end.
     objective : float
         Revenue of the plan.
     """
@@ -102,21 +111,32 @@ def residual_arcs(problem: AllocationProblem, funds: Any) -> np.ndarray:
 
     Returns
     -------
-    array (F + 2, F + 2) of float64
+    array (F + 2, F + 2) of float64, with ranges (F + 3, F + 3)
         Cost of each arc in currency (see the module's table), inf where there is none. Row and column F are the empty
-        slot, F + 1 the open quota. Differences of float32 revenues taken in float64, and minima: the same bits for any
-        number of threads.
+        slot, F + 1 the open quota, F + 2 that below low ends. Differences of float32 revenues taken in float64, and
+        minima: the same bits for any number of threads.
     """
-    plan = _plan_array(problem, funds)
+    return _arcs(problem, _plan_array(problem, funds))
+
+
+def _arcs(problem: AllocationProblem, plan: np.ndarray) -> np.ndarray:
     n = problem.n_funds
-    arcs = np.full((n + 2, n + 2), np.inf)
+    ranges = problem.has_ranges
+    arcs = np.full((n + 2 + ranges, n + 2 + ranges), np.inf)
     exposures = np.zeros(n, np.int64)
     for lo, hi, revenue in problem.host_blocks():
         block = plan[lo:hi]
         _residual.cheapest_swaps(revenue, problem.eligible_rows(lo, hi), block, arcs)
         exposures += np.bincount(block[block >= 0], minlength=n)
-    arcs[:n, n + 1] = np.where(exposures < problem.quota, 0.0, np.inf)
+    low = _low_ends(problem)
+    # Below its low end a fund counts as able to take exposures above it too: where no low end can be helped no cycle
+    # runs through such a fund, and its price may not exceed theirs all the same.
+    arcs[:n, n + 1] = np.where(np.maximum(exposures, low) < problem.quota, 0.0, np.inf)
     arcs[n + 1, :n] = 0.0
+    if ranges:
+        arcs[n + 1, :n] = np.where(exposures > low, 0.0, np.inf)
+        arcs[:n, n + 2] = np.where(exposures < low, 0.0, np.inf)
+        arcs[n + 2, :n] = np.where(np.minimum(exposures, low) > 0, 0.0, np.inf)
     return arcs
 
 
@@ -144,7 +164,7 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     One pass over E, then O(F^3) on the graph.
     """
     plan = _plan_array(problem, funds)
-    arcs = residual_arcs(problem, plan)
+    arcs = _arcs(problem, plan)
     n = problem.n_funds
     empty, open_ = n, n + 1
     exposures = np.bincount(plan[plan >= 0], minlength=n)
@@ -157,7 +177,13 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
         )
     filled = int(exposures.sum())
     whole = min(int(problem.quota.sum()), problem.slots)
+    low = _low_ends(problem)
+    met, asked = int(np.minimum(exposures, low).sum()), int(low.sum())
     path = _residual.shortest_hops(arcs, empty, open_) if filled < whole else None
+    helped = None
+    if met < asked:  # only with ranges
+        path = path or (_residual.shortest_hops(arcs, empty, open_ + 1) if filled < whole else None)
+        helped = _residual.shortest_hops(arcs, open_, open_ + 1)
     tolerance = RELATIVE_TOLERANCE * problem.max_revenue
     cycle, mean = _residual.worst_cycle(arcs)
     improvable = cycle is not None and mean < -tolerance
@@ -166,17 +192,21 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     relaxed = arcs if mean >= 0.0 else arcs - mean
     # adding 0.0 turns -0.0 into 0.0
     price = -_residual.potentials(relaxed, empty if filled < problem.slots else open_)[:n] + 0.0
-    bound = dual_bound(problem, price, exposures=whole if path is not None else filled)
+    reach = whole if path is not None else filled
+    towards = min(asked, reach) if path is not None or helped is not None else met
+    bound = dual_bound(problem, price, exposures=reach, towards_low=towards)
     objective = _block_sum(problem, lambda lo, hi, revenue: _residual.block_revenue(revenue, plan[lo:hi]))
-    if filled == whole:
+    if filled == whole and met == asked:
         # in exact arithmetic no plan beats g: what is below the plan's own revenue is rounding
         bound = max(bound, objective)
     gap = 0.0 if bound == objective else (bound - objective) / abs(bound) if bound else math.inf
-    found = path if path is not None else cycle if improvable else None
+    found = path or helped or (cycle if improvable else None)
     return Certificate(price, bound, gap, found is None, found, objective)
 
 
-def dual_bound(problem: AllocationProblem, price: Any, *, exposures: int | None = None) -> float:
+def dual_bound(
+    problem: AllocationProblem, price: Any, *, exposures: int | None = None, towards_low: int | None = None
+) -> float:
     """Upper bound on the revenue of every plan, from any prices (weak duality; section *The dual* of this module).
 
     Parameters
@@ -187,6 +217,9 @@ def dual_bound(problem: AllocationProblem, price: Any, *, exposures: int | None 
     exposures : int, optional
         Bound only plans with this many exposures; by default as many as quotas and slots allow. For infeasible
         instances.
+    towards_low : int, optional
+        Bound only plans in which this many of them count towards low ends of ranges; by default all that these ask
+        for.
 
     Returns
     -------
@@ -211,17 +244,35 @@ def dual_bound(problem: AllocationProblem, price: Any, *, exposures: int | None 
         raise InputError(
             f"exposures={filled:,}, but quotas and slots allow 0 to {min(total, problem.slots):,} exposures."
         )
-    # A multiplier theta <= min(price) for the number of exposures makes every lambda - theta >= 0 admissible as the
-    # price of an upper bound; theta = min(price) gives the lowest bound. With sum d = exposures the term vanishes.
-    theta = float(prices.min())
-    terms = [d * p for d, p in zip(problem.quota.tolist(), prices.tolist(), strict=True)]
-    terms.append(-theta * (total - filled))
+    low = _low_ends(problem)
+    asked = min(int(low.sum()), filled)
+    towards = asked if towards_low is None else int(towards_low)
+    if not 0 <= towards <= asked:
+        raise InputError(f"towards_low={towards:,}, but low ends and exposures allow 0 to {asked:,}.")
+    terms = _dearest(prices, low, towards) + _dearest(prices, problem.quota - low, filled - towards)
     full = filled == problem.slots
 
     def shares(lo: int, hi: int, revenue: np.ndarray) -> np.ndarray:
-        return _residual.best_reduced(revenue, problem.eligible_rows(lo, hi), prices, problem.k, full)
+        slots = slot_numbers(None if problem.slots_of is None else problem.slots_of[lo:hi])
+        return _residual.best_reduced(revenue, problem.eligible_rows(lo, hi), prices, problem.k, slots, full)
 
     return math.fsum([*terms, _block_sum(problem, shares)])
+
+
+def _dearest(prices: np.ndarray, capacity: np.ndarray, amount: int) -> list[float]:
+    """Terms of the most that `amount` exposures cost, at most `capacity` of each fund. Where there is less room than
+    that, no plan exists, and any number is a bound."""
+    terms = []
+    for f in np.argsort(-prices, kind="stable").tolist():
+        count = min(amount, int(capacity[f]))
+        terms.append(count * float(prices[f]))
+        amount -= count
+    return terms
+
+
+def _low_ends(problem: AllocationProblem) -> np.ndarray:
+    """(F,) low ends where they matter beside the number of exposures, else 0."""
+    return problem.quota_low if problem.has_ranges else np.zeros_like(problem.quota)
 
 
 def complementary_slackness(
@@ -231,8 +282,9 @@ def complementary_slackness(
 
     Plan and prices are both optimal when (1) no customer has a fund while a better one, at these prices, is to be had;
     (2) where slots stay empty, no customer with an empty slot passes by a fund worth more than its price, and none has
-    a fund worth less; (3) a fund with open quota costs no more than the cheapest fund (its price is 0 up to the
-    constant); (4) as many exposures are delivered as quotas and slots allow.
+    a fund worth less; (3) a fund with open quota costs no more than any fund that could give up an exposure (with
+    ranges: one above its low end); (4) as many exposures are delivered as quotas and slots allow, and all that low ends
+    ask for.
 
     Parameters
     ----------
@@ -276,16 +328,23 @@ def complementary_slackness(
                 first = first or _offender(kind, lo + i, names, int(has[i]), int(other[i]), less[i], more[i])
                 found[kind] = (before + int(bad.size), first)
     out = [f"{count:,} customers {_CONDITION[kind]}; the first is {first}" for kind, (count, first) in found.items()]
-    open_ = (exposures < problem.quota) & (prices > prices.min() + tol)
-    for f in np.flatnonzero(open_)[:1]:
-        out.append(
-            f"{int(open_.sum()):,} funds have open quota and a price above the lowest; the first is {names[f]!r}: "
-            f"{int(exposures[f]):,} of {int(problem.quota[f]):,} exposures, price {prices[f]:.6g} against "
-            f"{prices.min():.6g}"
-        )
+    low = _low_ends(problem)
+    above, below = exposures > low, exposures < low
+    for takes, gives in ((~below & (exposures < problem.quota), above), (below, ~above & (exposures > 0))):
+        lowest = float(prices[gives].min(initial=np.inf))
+        dear = takes & (prices > lowest + tol)
+        for f in np.flatnonzero(dear)[:1]:
+            out.append(
+                f"{int(dear.sum()):,} funds have open quota and a price above that of a fund which could give up an "
+                f"exposure; the first is {names[f]!r}: {int(exposures[f]):,} of {int(problem.quota[f]):,} exposures, "
+                f"price {prices[f]:.6g} against {lowest:.6g}"
+            )
     whole = min(int(problem.quota.sum()), problem.slots)
     if filled < whole:
         out.append(f"{filled:,} of {whole:,} exposures are delivered")
+    missing = int(np.maximum(low - exposures, 0).sum())
+    if missing:
+        out.append(f"{missing:,} of the {int(low.sum()):,} exposures that low ends ask for are not delivered")
     return out
 
 
@@ -315,7 +374,23 @@ def _plan_array(problem: AllocationProblem, funds: Any) -> np.ndarray:
         raise InputError(f"the plan holds {plan.dtype}, not fund indices.")
     if plan.size and (int(plan.min()) < -1 or int(plan.max()) >= problem.n_funds):
         raise InputError(f"the plan names funds outside 0..{problem.n_funds - 1} (-1 is an empty slot).")
-    return plan.astype(np.int32, copy=False)
+    plan = plan.astype(np.int32, copy=False)
+    return plan if problem.slots_of is None else _close_slots(plan, problem.slots_of)
+
+
+def _close_slots(plan: np.ndarray, slots_of: np.ndarray) -> np.ndarray:
+    """The plan with CLOSED in as many of each row's last empty places as the customer lacks slots."""
+    empty = plan < 0
+    lacking = plan.shape[1] - slots_of.astype(np.int64)
+    short = np.flatnonzero(empty.sum(1) < lacking)
+    if short.size:
+        u = int(short[0])
+        raise InputError(
+            f"the plan gives customer row {u} {int((~empty[u]).sum())} funds; they have {slots_of[u]} "
+            f"slot{'' if slots_of[u] == 1 else 's'}."
+        )
+    from_the_end = np.cumsum(empty[:, ::-1], axis=1)[:, ::-1]
+    return np.where(empty, np.where(from_the_end <= lacking[:, None], np.int32(CLOSED), np.int32(EMPTY)), plan)
 
 
 def _block_sum(problem: AllocationProblem, values: Callable[[int, int, np.ndarray], np.ndarray]) -> float:

@@ -23,10 +23,11 @@ class Feasibility:
     Attributes
     ----------
     ok : bool
-        Some plan meets every constraint: all quotas where they fit into the slots, all slots otherwise.
+        Some plan meets every constraint: all quotas where they fit into the slots; otherwise all slots, and the low
+        ends of all ranges.
     shortfall : array (F,) of int64
-        Exposures of each fund that a plan with the most exposures leaves undelivered (where the quotas sum to more
-        than the slots this is no fault: they are upper bounds).
+        Exposures that each fund must get (:attr:`AllocationProblem.quota_low`) and does not, in a plan with the most
+        exposures and among those the fewest missing so.
     unserved : int
         Slots that stay empty in a plan with the most exposures.
     delivered : int
@@ -92,134 +93,181 @@ class GroupFlow:
     """A maximum flow source -> group -> fund -> sink, and the source's side of its minimum cut."""
 
     delivered: np.ndarray  # (F,) exposures
-    patterns: np.ndarray  # (G, F) bool, what the customers of a group may see
-    sizes: np.ndarray  # (G,) customers in a group
     starved_groups: np.ndarray  # (G,) bool: customers with slots that no fund can fill (source side)
-    starved_funds: np.ndarray  # (F,) bool: funds with quota that no customer can take (sink side)
+    starved_funds: np.ndarray  # (F,) bool: funds with demand that no customer can take (sink side)
+    sent: np.ndarray | None = None  # (G, F) exposures of each fund for each group, where they are to be built upon
 
 
-def group_flow(problem: AllocationProblem) -> GroupFlow:
-    """Maximum flow source -> group (K n) -> fund (n where eligible) -> sink (d).
+def group_flow(
+    problem: AllocationProblem, demand: np.ndarray, start: GroupFlow | None = None, keep: bool = False
+) -> GroupFlow:
+    """Maximum flow source -> group (k n) -> fund (n where eligible) -> sink (`demand`).
 
     Inside a group a 0/1 matrix with the flow's margins always exists (Gale-Ryser: no entry exceeds the group's n, no
-    row needs more than K), so the flow value is the most exposures that any plan can make.
+    row needs more than k), so the flow value is the most exposures that any plan can make.
+
+    With `start`, a flow for smaller demands made with `keep`, no fund ends with less than that one gives it. Augmenting
+    paths never take from the sink, so this is a maximum flow all the same: low ends and the number of exposures do not
+    compete.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
     patterns, sizes = problem.groups
     n_groups, n_funds = patterns.shape
-    supply = problem.k * sizes
-    # more than all slots is as good as any more; one above them keeps such a fund unsaturated, so that the cut shows it
-    demand = np.minimum(problem.quota, problem.slots + 1)
     if problem.slots + 1 >= 2**31:
         raise InputError(f"{problem.slots:,} slots are more than the feasibility check can count (2,147,483,647).")
     g, f = np.nonzero(patterns)
     group, fund = 2 + np.arange(n_groups), 2 + n_groups + np.arange(n_funds)
-    tail = np.concatenate([np.full(n_groups, _SOURCE), group[g], fund])
-    head = np.concatenate([group, fund[f], np.full(n_funds, _SINK)])
-    capacity = np.concatenate([supply, sizes[g], demand]).astype(np.int32)
+    supply = problem.group_slots * sizes
+    # more than all slots is as good as any more; one above them keeps such a fund unsaturated, so that the cut shows it
+    wanted = np.minimum(demand, problem.slots + 1)
+    there = np.zeros(g.size, np.int64)
+    if start is not None and start.sent is not None:
+        supply, wanted, there = supply - start.sent.sum(1), wanted - start.delivered, start.sent[g, f]
+    back = there > 0
+    tail = np.concatenate([np.full(n_groups, _SOURCE), group[g], fund[f[back]], fund])
+    head = np.concatenate([group, fund[f], group[g[back]], np.full(n_funds, _SINK)])
+    capacity = np.concatenate([supply, sizes[g] - there, there[back], wanted]).astype(np.int32)
     n = 2 + n_groups + n_funds
     graph = csr_array((capacity, (tail, head)), shape=(n, n))
     flow = maximum_flow(graph, _SOURCE, _SINK).flow
-    delivered = np.asarray(flow[fund, :][:, [_SINK]].todense()).ravel().astype(np.int64)
     residual = csr_array(graph - flow)
     residual.data = (residual.data > 0).astype(np.int32)
     residual.eliminate_zeros()
     reached = np.zeros(n, bool)
     reached[breadth_first_order(residual, _SOURCE, return_predecessors=False)] = True
-    return GroupFlow(delivered, patterns, sizes, reached[group], ~reached[fund] & (problem.quota > 0))
+    delivered = flow[fund, :][:, [_SINK]].toarray().ravel().astype(np.int64)
+    if start is not None:
+        delivered += start.delivered
+    sent = flow[group, :][:, fund].toarray().astype(np.int64) if keep else None
+    return GroupFlow(delivered, reached[group], ~reached[fund] & (demand > 0), sent)
 
 
 def check_feasibility(problem: AllocationProblem) -> Feasibility:
     """Feasibility of `problem` by :func:`group_flow`, with the minimum cut as the explanation."""
-    flow = group_flow(problem)
+    low, ranges = problem.quota_low, problem.has_ranges
+    first = group_flow(problem, low, keep=True) if ranges else None
+    flow = group_flow(problem, problem.quota, first)
     total = int(flow.delivered.sum())
     goal = min(int(problem.quota.sum()), problem.slots)
-    ok = total == goal
-    shortfall = problem.quota - flow.delivered
+    shortfall = np.maximum(low - flow.delivered, 0)
+    lines = []
+    if first is not None and shortfall.any():
+        lines += _explain_low_ends(problem, first)
+    if total < goal:
+        lines += _explain_slots(problem, goal, total, flow) if problem.case == "over" else _explain(problem, flow)
+    ok = not lines
     if ok:
         words = f"Feasible: {problem._case_in_words()}."
     else:
-        words = _explain(problem, goal - total, flow)
+        words = " ".join(line[0].upper() + line[1:] for line in lines)
     return Feasibility(ok, shortfall, problem.slots - total, total, problem.case, words)
 
 
-def _explain(problem: AllocationProblem, short: int, flow: GroupFlow) -> str:
+def _explain(problem: AllocationProblem, flow: GroupFlow) -> list[str]:
     """The minimum cut in words: which funds want how many exposures, who may see them, how many are missing."""
-    k, quota, names, patterns, sizes = problem.k, problem.quota, problem.names, flow.patterns, flow.sizes
-    lines = [f"Infeasible: {short:,} of {min(int(quota.sum()), problem.slots):,} exposures cannot be delivered."]
-    if problem.case != "over":
-        # On the sink's side of the cut the funds ask for more than the customers who may see them can take:
-        # every group gives min(K, number of those funds it may see) slots a customer at most.
-        funds, seats = _tight_funds(problem, flow, short)
-        wanted = int(quota[funds].sum())
-        who = _who(problem, patterns, sizes, funds)
-        lines.append(
-            f"{_list(names, funds)} bought {wanted:,} exposures; {who}, who can take {seats:,} of them "
-            f"({k} slot{'s' * (k > 1)} a customer, no fund twice): {wanted - seats:,} short."
-        )
-        lines.append(
-            f"Lower {'these quotas' if funds.size > 1 else 'this quota'} by {wanted - seats:,}, widen who may see "
-            f"{'them' if funds.size > 1 else 'it'}, or call allocate(..., on_infeasible='relax')."
-        )
-        few = _few_funds(patterns, sizes, k)
-        if few:
-            lines.append(few)
-    else:
-        groups = flow.starved_groups
-        funds = np.flatnonzero(patterns[groups].any(0))
-        customers = int(sizes[groups].sum())
-        few = _few_funds(patterns, sizes, k)
-        lines.append(
-            f"{customers:,} customers have {k * customers:,} slots, but may see only "
-            f"{_list(names, funds) if funds.size else 'no fund at all'}, whose quotas and audiences leave "
-            f"{short:,} of these slots empty."
-        )
-        if few:
-            lines.append(few)
-        lines.append(
-            "Raise those quotas, widen who may see the other funds, lower k, or call allocate(..., "
-            "on_infeasible='relax')."
-        )
-    return " ".join(line[0].upper() + line[1:] for line in lines)
+    quota = problem.quota
+    short = int(quota.sum() - flow.delivered.sum())
+    lines = [f"Infeasible: {short:,} of {int(quota.sum()):,} exposures cannot be delivered."]
+    funds, seats = _tight_funds(problem, quota, flow, short)
+    missing = int(quota[funds].sum()) - seats
+    lines.append(f"{_list(problem.names, funds)} bought {_demand(problem, quota, funds, seats)}")
+    lines.append(
+        f"Lower {'these quotas' if funds.size > 1 else 'this quota'} by {missing:,}, widen who may see "
+        f"{'them' if funds.size > 1 else 'it'}, or call allocate(..., on_infeasible='relax')."
+    )
+    return lines + _few_funds(problem)
 
 
-def _tight_funds(problem: AllocationProblem, flow: GroupFlow, short: int) -> tuple[np.ndarray, int]:
+def _explain_low_ends(problem: AllocationProblem, flow: GroupFlow) -> list[str]:
+    """Which low ends cannot be met."""
+    low = problem.quota_low
+    total, short = int(low.sum()), int(low.sum() - flow.delivered.sum())
+    lines = [f"Infeasible: {short:,} of the {total:,} exposures that the low ends ask for cannot be delivered."]
+    if total - problem.slots == short:
+        lines.append(f"there are {problem.slots:,} slots in all: lower the low ends by {short:,}, or raise k.")
+        return lines
+    funds, seats = _tight_funds(problem, low, flow, short)
+    missing = int(low[funds].sum()) - seats
+    many = funds.size > 1
+    lines.append(f"{_list(problem.names, funds)} must have at least {_demand(problem, low, funds, seats)}")
+    lines.append(
+        f"Lower {'these low ends' if many else 'this low end'} by {missing:,}, widen who may see "
+        f"{'them' if many else 'it'}, or call allocate(..., on_infeasible='relax')."
+    )
+    return lines
+
+
+def _explain_slots(problem: AllocationProblem, goal: int, total: int, flow: GroupFlow) -> list[str]:
+    """Whose slots stay empty although the quotas sum to more."""
+    patterns, sizes = problem.groups
+    groups = flow.starved_groups
+    funds = np.flatnonzero(patterns[groups].any(0))
+    customers, slots = int(sizes[groups].sum()), int((sizes * problem.group_slots)[groups].sum())
+    return [
+        f"Infeasible: {goal - total:,} of {goal:,} exposures cannot be delivered.",
+        f"{_count(customers, 'customer')} {'has' if customers == 1 else 'have'} {_count(slots, 'slot')}, but may see "
+        f"only {_list(problem.names, funds) if funds.size else 'no fund at all'}, whose quotas and audiences leave "
+        f"{goal - total:,} of these slots empty.",
+        *_few_funds(problem),
+        "Raise those quotas, widen who may see the other funds, lower k, or call allocate(..., on_infeasible='relax').",
+    ]
+
+
+def _demand(problem: AllocationProblem, demand: np.ndarray, funds: np.ndarray, seats: int) -> str:
+    wanted = int(demand[funds].sum())
+    each = f"{problem._k_in_words()} slot{'s' * (problem.k > 1)} a customer"
+    return (
+        f"{_count(wanted, 'exposure')}; {_who(problem, funds)}, who can take {seats:,} of them "
+        f"({each}, no fund twice): {wanted - seats:,} short."
+    )
+
+
+def _tight_funds(problem: AllocationProblem, demand: np.ndarray, flow: GroupFlow, short: int) -> tuple[np.ndarray, int]:
     """A smallest set of funds that together miss `short` exposures, and the slots their audience can give them.
 
-    The funds on the sink's side of the minimum cut miss exactly `short`; those that can be left out without making
-    the shortage smaller explain nothing.
+    On the sink's side of the minimum cut the funds ask for more than the customers who may see them can take: every
+    group gives min(k, number of those funds it may see) slots a customer at most. They miss exactly `short`; those
+    that can be left out without making the shortage smaller explain nothing.
     """
+    patterns, sizes = problem.groups
 
     def seats(funds: np.ndarray) -> int:
-        return int((np.minimum(flow.patterns[:, funds].sum(1), problem.k) * flow.sizes).sum())
+        return int((np.minimum(patterns[:, funds].sum(1), problem.group_slots) * sizes).sum())
 
     funds = np.flatnonzero(flow.starved_funds)
     for f in funds[np.argsort(problem.risk[funds], kind="stable")]:
         fewer = funds[funds != f]
-        if fewer.size and int(problem.quota[fewer].sum()) - seats(fewer) >= short:
+        if fewer.size and int(demand[fewer].sum()) - seats(fewer) >= short:
             funds = fewer
     return funds, seats(funds)
 
 
-def _few_funds(patterns: np.ndarray, sizes: np.ndarray, k: int) -> str:
+def _few_funds(problem: AllocationProblem) -> list[str]:
+    patterns, sizes = problem.groups
     width = patterns.sum(1)
-    few = width < k
+    few = width < problem.group_slots
     if not few.any():
-        return ""
-    none = int(sizes[width == 0].sum())
-    text = f"{int(sizes[few].sum()):,} customers may see fewer than k={k} funds"
-    return text + (f" ({none:,} may see none)." if none else ".")
+        return []
+    count, none = int(sizes[few].sum()), int(sizes[few & (width == 0)].sum())
+    than = f"fewer than k={problem.k} funds" if problem.slots_of is None else "fewer funds than they have slots"
+    return [f"{_count(count, 'customer')} may see {than}" + (f" ({none:,} may see none)." if none else ".")]
 
 
-def _who(problem: AllocationProblem, patterns: np.ndarray, sizes: np.ndarray, funds: np.ndarray) -> str:
+def _who(problem: AllocationProblem, funds: np.ndarray) -> str:
+    patterns, sizes = problem.groups
     audience = patterns[:, funds].any(1)
     count = int(sizes[audience].sum())
     lowest = int(problem.risk[funds].min())
     if problem.mask is None and lowest > int(problem.tolerance.min()):
         return f"they need customers of tolerance >= {lowest}; there are {count:,}"
-    return f"{count:,} customers may see at least one of them"
+    return f"{_count(count, 'customer')} may see {'at least one of them' if funds.size > 1 else 'it'}"
+
+
+def _count(n: int, what: str) -> str:
+    """'1 customer', '2,000 customers'."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _list(names: list[str], funds: np.ndarray) -> str:

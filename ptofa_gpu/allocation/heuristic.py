@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu.allocation.baselines import close_slots
 from ptofa_gpu.device import array_namespace, to_device
+from ptofa_gpu.errors import InputError
 from ptofa_gpu.ops.commit import commit
 from ptofa_gpu.ops.score import Tail, score_and_pick
 from ptofa_gpu.ops.select import find_cut
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
 def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, watch: Watch) -> Any:
     """The paper's greedy allocation (arXiv 2503.03165, Algorithm 1).
 
-    Customers are served in order of their score (Eq. 7), each taking the K eligible, open funds of highest revenue;
-    when a fund's quota is used up, speeds and scores are computed again over who and what is left. Inside a round
-    order and picks are fixed, so the sequential loop commits the longest prefix up to the first place where some fund
-    runs out: that place is found by selection, and each round uses up at least one fund (at most F rounds).
+    Customers are served in order of their score (Eq. 7), each taking the eligible, open funds of highest revenue, K or
+    as many as they have slots; when a fund's quota is used up, speeds and scores are computed again over who and what
+    is left. Inside a round order and picks are fixed, so the sequential loop commits the longest prefix up to the first
+    place where some fund runs out: that place is found by selection, and each round uses up at least one fund (at most
+    F rounds).
 
     Parameters
     ----------
@@ -39,7 +42,17 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
     Returns
     -------
     (U, K) int16 on the device of `revenue`; -1 for slots left empty.
+
+    Raises
+    ------
+    InputError
+        For quota ranges, which the algorithm does not know.
     """
+    if problem.has_ranges:
+        raise InputError(
+            "method='heuristic' is Algorithm 1 of the paper, which knows no quota ranges. Use method='optimal' or "
+            "'reference', or give one quota a fund."
+        )
     xp = array_namespace(revenue)
     n_customers, n_funds = revenue.shape
     tolerance, risk = xp.asarray(problem.tolerance), xp.asarray(problem.risk)
@@ -58,6 +71,14 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
     for lo, hi, block in revenue.iterate():
         sums += column_sums(block, *limits(lo, hi), shift)
     served = 0
+    if problem.slots_of is not None and not problem.slots_of.all():
+        # who has no slot is not waiting to be served
+        none = np.flatnonzero(problem.slots_of == 0)
+        at = xp.asarray(none)
+        done[at] = 1
+        served = none.size
+        rest = None if mask is None else mask[at]
+        sums -= column_sums(revenue.rows(at), tolerance[at], risk, rest, shift)
     while (open_quota > 0).any() and served < n_customers:
         is_open = open_quota > 0
         alpha = np.zeros(n_funds)
@@ -65,6 +86,7 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
         for lo, hi, block in revenue.iterate():
             waiting = done[lo:hi]
             score_and_pick(block, *limits(lo, hi), waiting, alpha, is_open, tail, key[lo:hi], picks[lo:hi])
+        close_slots(problem, picks)
         cut = find_cut(key, picks, done, open_quota)
         before = served
         for lo, hi, block in revenue.iterate():

@@ -21,6 +21,7 @@ import numpy as np
 from ptofa_gpu.allocation.dual import Choices, Quotas, newton
 from ptofa_gpu.allocation.exchange import DONE, Supply, exchange
 from ptofa_gpu.allocation.passes import ALL_SWAPS, Passes
+from ptofa_gpu.allocation.serving import in_units
 from ptofa_gpu.allocation.ties import deal, share_out
 
 if TYPE_CHECKING:
@@ -270,11 +271,8 @@ class _Solver:
         problem = self.problem
         if problem.max_revenue == 0.0:
             return 0.0
-        largest = max(problem.max_revenue, float(np.abs(price).max()))
-        shift = 50 - int(np.frexp(4 * largest)[1])
-        units = np.rint(np.ldexp(price, shift))
         # Where every slot must be filled all values are lifted above 0, and the lift is taken off again.
-        lift = 0.0 if problem.case == "under" else float(np.rint(np.ldexp(2 * largest, shift))) + 1
+        shift, units, lift = in_units(price, problem.max_revenue, problem.case != "under")
         never = np.zeros((problem.n_funds + 1,) * 2)
         everyone = self.all
         scale, everyone.scale = everyone.scale, 2.0**shift

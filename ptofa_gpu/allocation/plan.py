@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Status = Literal["optimal", "feasible", "infeasible", "time_limit"]
 
-#: Plans whose certificate leaves less than this are called optimal.
+#: Plans whose certificate leaves no more than this are called the certified optimum.
 OPTIMAL_GAP = 1e-9
 
 
@@ -43,7 +43,7 @@ class AllocationPlan:
     objective : float
         Expected revenue of all exposures, in currency.
     unfilled : int
-        Empty slots.
+        Empty slots, of those the customers have.
     price : array (F,) of float64, or None
         Shadow price of each fund's quota, in currency per exposure: a solution of the dual, so the difference of two
         prices lies between what one exposure more of the one in place of the other earns and what one fewer costs
@@ -88,10 +88,9 @@ class AllocationPlan:
 
     @property
     def shortfall(self) -> np.ndarray:
-        """(F,) int64: exposures bought and not delivered; none count where the quotas are only upper bounds."""
-        if self.problem.case == "over":
-            return np.zeros_like(self.problem.quota)
-        return np.maximum(self.problem.quota - self.exposures, 0)
+        """(F,) int64: exposures that each fund must get and does not: of its quota, or of its range's low end where
+        not all high ends fit; none where the quotas are only upper bounds."""
+        return np.maximum(self.problem.quota_low - self.exposures, 0)
 
     @property
     def excess(self) -> np.ndarray:
@@ -120,6 +119,49 @@ class AllocationPlan:
 
         verify(self)
         return self
+
+    def assign(
+        self, revenue: Any, tolerance: Any = None, *, eligible: Any = None, k: Any = None, excluded: Any = None
+    ) -> Any:
+        """Funds for customers who were not there when the plan was made, by its prices: the K largest E - price.
+
+        What a customer takes from others is in the prices, so each is decided for alone, in O(F) time. As long as new
+        customers resemble those of the plan, exposures stay in proportion to quotas; they are not counted. Solve again,
+        with ``warm_start=plan.price``, where quotas must be met exactly.
+
+        Parameters
+        ----------
+        revenue : (n, F) array, list of blocks, or path; or (F,) for one customer
+            Their expected revenue, in the plan's currency.
+        tolerance : (n,) int, or one number for one customer
+            Needed where funds have risk levels.
+        eligible, k, excluded
+            As in `AllocationProblem`; by default everything is eligible and K is the plan's (the largest, where
+            customers differ).
+
+        Returns
+        -------
+        (n, K) int16, or (K,) for one customer
+            Fund indices by falling revenue, on the device of `revenue`; -1 in slots left empty: of customers who may
+            see too few funds, and where quotas leave slots empty (the case *under*), wherever nothing is worth its
+            price.
+
+        Raises
+        ------
+        InputError
+            For a plan without prices (of `heuristic`, `topk`, `manual`), and as `AllocationProblem`.
+
+        Examples
+        --------
+        >>> import numpy as np, ptofa_gpu as ptofa
+        >>> problem = ptofa.AllocationProblem(np.array([[3.0, 1.0], [2.0, 1.5]]), quota=[1, 1])
+        >>> plan = ptofa.allocate(problem, "optimal", device="cpu")
+        >>> plan.assign(np.array([[5.0, 1.0], [1.0, 2.0]])).ravel().tolist()
+        [0, 1]
+        """
+        from ptofa_gpu.allocation.serving import assign
+
+        return assign(self, revenue, tolerance, eligible, k, excluded)
 
     # -- tables --------------------------------------------------------------------------------------------------
     def columns(self) -> dict[str, np.ndarray]:
@@ -175,7 +217,8 @@ class AllocationPlan:
             pq.write_table(table, partial)
 
     def fund_table(self) -> dict[str, np.ndarray]:
-        """One row a fund: fund, risk, quota, exposures, revenue and, where known, price."""
+        """One row a fund: fund, risk, quota (for ranges quota_low before it), exposures, revenue and, where known,
+        price."""
         funds, p = self.host_funds(), self.problem
         earned = np.zeros(p.n_funds)
         for lo, hi, block in p.host_blocks():
@@ -186,6 +229,7 @@ class AllocationPlan:
         table = {
             "fund": np.asarray(p.names, dtype=object),
             "risk": p.risk,
+            **({"quota_low": p.quota_low} if p.has_ranges else {}),
             "quota": p.quota,
             "exposures": self.exposures,
             "revenue": earned,
@@ -196,15 +240,17 @@ class AllocationPlan:
         """A few lines of text: what was decided, what it earns, how good it is, what is not met."""
         p = self.problem
         lines = [
-            f"{self.method} plan for {p.n_customers:,} customers x {p.n_funds} funds, k={p.k}: {self.status}",
-            f"  expected revenue {self.objective:,.2f}"
-            + ("" if math.isnan(self.bound) else f" of at most {self.bound:,.2f} (gap {self.gap:.2e})"),
-            f"  {int(self.exposures.sum()):,} of {int(p.quota.sum()):,} exposures bought, "
-            f"{self.unfilled:,} of {p.slots:,} slots empty" + ("; quotas are upper bounds" * (p.case == "over")),
+            f"{self.method} plan for {p.n_customers:,} customers x {p.n_funds} funds, k={p._k_in_words()}: "
+            f"{self.status}",
+            f"  expected revenue {self.objective:,.2f}{self._quality()}",
+            f"  {int(self.exposures.sum()):,} of {p._bought_in_words()} exposures bought, "
+            f"{self.unfilled:,} of {p.slots:,} slots empty"
+            + ("; quotas are ranges" if p.has_ranges else "; quotas are upper bounds" * (p.case == "over")),
         ]
         if self.relaxed and self.status == "infeasible":
             lines.append("  no plan can make more exposures; this one makes as many as can be made")
-        for what, amount in (("short of its quota", self.shortfall), ("over its quota", self.excess)):
+        short = "short of its low end" if p.has_ranges else "short of its quota"
+        for what, amount in ((short, self.shortfall), ("over its quota", self.excess)):
             worst = [f"{p.names[f]!r} by {amount[f]:,}" for f in np.argsort(-amount, kind="stable")[:5] if amount[f]]
             if worst:
                 n = int((amount > 0).sum())
@@ -214,6 +260,14 @@ class AllocationPlan:
             lines.append(f"  {self.note}")
         lines.append(f"  {self.seconds:.3f} s on {self.device}")
         return "\n".join(lines)
+
+    def _quality(self) -> str:
+        if math.isnan(self.bound):
+            return ""
+        if self.gap > OPTIMAL_GAP:
+            return f" of at most {self.bound:,.2f} (gap {self.gap:.2e})"
+        fullest = " among plans with as many exposures" if self.status == "infeasible" else ""
+        return f", the certified optimum{fullest}"
 
     def explore(self, funds: Any = None) -> Any:
         """Sliders for quotas and K that solve again from this plan's prices, in a notebook.
@@ -238,10 +292,13 @@ class AllocationPlan:
         return Explorer(self, funds)
 
     def __repr__(self) -> str:
+        if math.isnan(self.gap):
+            gap = "gap unknown"
+        else:
+            gap = f"gap {self.gap:.1e}" if self.gap > OPTIMAL_GAP else "certified optimum"
         return (
             f"AllocationPlan({self.method}, {self.status}, objective={self.objective:,.2f}, "
-            f"unfilled={self.unfilled:,}, gap={'unknown' if math.isnan(self.gap) else format(self.gap, '.1e')}, "
-            f"{self.seconds:.3f} s on {self.device})"
+            f"unfilled={self.unfilled:,}, {gap}, {self.seconds:.3f} s on {self.device})"
         )
 
     def _repr_html_(self) -> str:
@@ -273,7 +330,7 @@ def _earned(problem: AllocationProblem, funds: Any, shift: int) -> int:
 
 def decide_status(problem: AllocationProblem, exposures: np.ndarray) -> Status:
     """``feasible`` when every quota and slot that must be met is met, else ``infeasible``."""
-    if (exposures > problem.quota).any():
+    if (exposures > problem.quota).any() or (exposures < problem.quota_low).any():
         return "infeasible"
     goal = min(int(problem.quota.sum()), problem.slots)
     return "feasible" if int(exposures.sum()) == goal else "infeasible"

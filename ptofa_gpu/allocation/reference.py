@@ -15,6 +15,7 @@ import numpy as np
 from ptofa_gpu.errors import AllocationError, InfeasibleError, InputError
 
 if TYPE_CHECKING:
+    from ptofa_gpu.allocation.feasibility import Feasibility
     from ptofa_gpu.allocation.problem import AllocationProblem
 
 #: Above this many eligible pairs a general solver's memory passes some 10 GB.
@@ -79,8 +80,8 @@ def solve_reference(
 ) -> Solution:
     """Solve an allocation problem exactly with an open solver.
 
-    Quotas that fill the slots or leave some empty are met exactly; quotas that sum to more are upper bounds, and
-    every slot is filled.
+    Quotas that fill the slots or leave some empty are met exactly; quotas that sum to more are upper bounds (ranges
+    keep to their low ends too), and every slot is filled.
 
     Parameters
     ----------
@@ -142,25 +143,34 @@ def solve_reference(
 
         found = lp_plan(problem, pairs, name, integer=integer, time_limit=time_limit, verbose=verbose)
         funds, limited = found.funds, found.limited
-    return _proved(problem, funds, feasible.delivered, limited=limited, solver=solver)
+    return _proved(problem, funds, feasible, limited=limited, solver=solver)
 
 
-def _proved(problem: AllocationProblem, funds: np.ndarray, delivered: int, *, limited: bool, solver: Any) -> Solution:
+def _proved(
+    problem: AllocationProblem, funds: np.ndarray, feasible: Feasibility, *, limited: bool, solver: Any
+) -> Solution:
     """The solution with its certificate, which alone decides whether it is called optimal."""
     from ptofa_gpu.allocation.certificate import shadow_prices
 
-    filled = int((funds >= 0).sum())
-    if limited and filled < delivered:
+    delivered = feasible.delivered
+    exposures = np.bincount(funds[funds >= 0], minlength=problem.n_funds)
+    filled, missing = int(exposures.sum()), int(np.maximum(problem.quota_low - exposures, 0).sum())
+    possible = int(feasible.shortfall.sum())
+    if limited and (filled < delivered or missing > possible):
         return Solution(np.full_like(funds, -1), None, float("nan"), "time_limit")
     if filled < delivered:
         raise AllocationError(
             f"solver {solver!r} claims an optimum with {filled:,} exposures where {delivered:,} are possible. "
             "Use solver='ortools' or 'highs'."
         )
+    if missing > possible:
+        raise AllocationError(
+            f"solver {solver!r} claims an optimum that misses {missing:,} exposures of the low ends where {possible:,} "
+            "would do. Use solver='ortools' or 'highs'."
+        )
     proof = shadow_prices(problem, funds)
-    whole = min(int(problem.quota.sum()), problem.slots)
     status: Status = "optimal" if proof.optimal else "feasible"
-    if filled < whole:
+    if not feasible.ok:
         status = "infeasible"
     elif limited and not proof.optimal:
         status = "time_limit"

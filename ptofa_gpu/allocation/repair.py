@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu.allocation._paths import Sample, best_path, may_see_rows
 from ptofa_gpu.device import array_namespace
+from ptofa_gpu.ops._rows import CLOSED, EMPTY
 from ptofa_gpu.ops.arcs import arc_candidates, count_arcs
 
 if TYPE_CHECKING:
@@ -16,17 +19,22 @@ if TYPE_CHECKING:
     from ptofa_gpu.allocation.watch import Watch
 
 
+#: A repair goes in about so many portions: what a path loses is looked at anew before each.
+PORTIONS = 40
+
+
 def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks, watch: Watch) -> np.ndarray:
     """Add as many exposures to the plan `chosen` as the constraints allow; every feasible instance comes out complete.
 
     A path enters at a customer with an empty slot who takes fund a; some customer who had a moves to b, ..., until a
-    fund with open quota is reached (augmenting paths of a maximum flow, found on F nodes). Fewest moves first, and on
-    each arc the customers who lose least; as many customers at a time as every arc of the path allows.
+    fund with open quota is reached (augmenting paths of a maximum flow, found on F nodes). The path that loses least
+    comes first, and on each of its arcs the customers who lose least, some per cent of what is missing at a time. With
+    quota ranges funds below their low end are served first, also by moving customers away from funds above theirs.
 
     Parameters
     ----------
     chosen : (U, K) int16, updated
-        Empty slots last in each row.
+        No fund over its quota; each row in order of falling revenue, empty slots last.
     revenue : RevenueBlocks
         On the host.
 
@@ -34,40 +42,77 @@ def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlo
     -------
     `chosen`, its rows again in order of falling revenue.
     """
-    quota = problem.quota
-    n_funds = problem.n_funds
-    exposures = np.bincount(chosen[chosen >= 0].astype(np.int64), minlength=n_funds)
-    missing = min(int(quota.sum()), problem.slots) - int(exposures.sum())
-    if missing <= 0:
-        return chosen
-    arcs = count_arcs(problem.tolerance, problem.risk, problem.mask, chosen)
-    touched: list[np.ndarray] = []
-    while missing > 0 and not watch.expired():
-        path = _shortest_path(arcs, exposures < quota)
-        if path is None:
-            break  # no augmenting path: the flow is a maximum one
-        amount = min(missing, int(quota[path[-1]] - exposures[path[-1]]), int(arcs[n_funds, path[0]]))
-        amount = min([amount, *(int(arcs[a, b]) for a, b in pairwise(path))])
-        # From the open end backwards: every move makes room for the one before it, and a path visits no fund twice,
-        # so no move takes a customer away from a later one.
-        for a, b in [*zip(path[-2::-1], path[:0:-1]), (-1, path[0])]:
-            count = int(arcs[a, b])  # row -1 is row F: the empty slots
-            rows, gain = _candidates(problem, revenue, chosen, a, b, count)
-            moved = rows[_largest(gain, amount)]
-            arcs -= _arcs_of(problem, chosen, moved)
-            slots = chosen[moved]
-            place = (slots == a).argmax(1)
-            slots[np.arange(moved.size), place] = b
-            chosen[moved] = slots
-            arcs += _arcs_of(problem, chosen, moved)
-            touched.append(moved)
-        exposures[path[-1]] += amount
-        missing -= amount
-        watch.advance(amount)
-    if touched and problem.k > 1:
-        rows = np.unique(np.concatenate(touched))
+    own = problem.slots_of
+    if own is not None:
+        for j in range(problem.k):
+            chosen[own <= j, j] = CLOSED
+    repair = _Repair(problem, chosen, revenue, watch)
+    if problem.has_ranges:
+        repair.run(problem.quota_low, problem.quota_low)
+    repair.run(problem.quota, None)
+    chosen[chosen == CLOSED] = EMPTY
+    if repair.touched and problem.k > 1:
+        rows = np.unique(np.concatenate(repair.touched))
         chosen[rows] = order_slots(chosen[rows], revenue.rows(rows))
     return chosen
+
+
+class _Repair:
+    def __init__(self, problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks, watch: Watch):
+        self.problem, self.chosen, self.revenue, self.watch = problem, chosen, revenue, watch
+        self.exposures = np.bincount(chosen[chosen >= 0].astype(np.int64), minlength=problem.n_funds)
+        self.touched: list[np.ndarray] = []
+
+    @cached_property
+    def arcs(self) -> np.ndarray:
+        """(F + 1, F) how many customers could move along each arc; counted once, then kept up to date."""
+        p = self.problem
+        return count_arcs(p.tolerance, p.risk, p.mask, self.chosen)
+
+    @cached_property
+    def sample(self) -> Sample:
+        return Sample(self.problem, self.revenue)
+
+    def run(self, goal: np.ndarray, spare_above: np.ndarray | None) -> None:
+        """Bring exposures up to `goal` as far as can be, from empty slots and from funds above `spare_above`."""
+        room = self.problem.slots if spare_above is not None else self.problem.slots - int(self.exposures.sum())
+        missing = min(int(np.maximum(goal - self.exposures, 0).sum()), room)
+        portion = max(1, missing // PORTIONS)
+        while missing > 0 and not self.watch.expired():
+            arcs, n_funds = self.arcs, self.problem.n_funds
+            spare = np.zeros(n_funds, np.int64)
+            if spare_above is not None:
+                spare = np.maximum(self.exposures - spare_above, 0)
+            amount = min(portion, missing)
+            gain = np.where(arcs > 0, self.sample.gains(self.chosen, amount), -np.inf)
+            path = best_path(gain, spare > 0, self.exposures < goal)
+            if path is None:
+                break  # no augmenting path: the flow is a maximum one
+            amount = min([amount, int(goal[path[-1]] - self.exposures[path[-1]])])
+            amount = min([amount, *(int(arcs[a, b]) for a, b in pairwise(path))])  # row -1 is row F: the empty slots
+            if path[0] >= 0:
+                amount = min(amount, int(spare[path[0]]))
+                self.exposures[path[0]] -= amount
+            # From the open end backwards: every move makes room for the one before it, and a path visits no fund twice,
+            # so no move takes a customer away from a later one.
+            for a, b in zip(path[-2::-1], path[:0:-1]):
+                self._move(a, b, amount)
+            self.exposures[path[-1]] += amount
+            missing -= amount
+            self.watch.advance(amount)
+
+    def _move(self, a: int, b: int, amount: int) -> None:
+        """Let the `amount` customers who lose least swap a for b; a = -1: take b into an empty slot."""
+        p, chosen = self.problem, self.chosen
+        rows, gain = _candidates(p, self.revenue, chosen, a, b, int(self.arcs[a, b]))
+        moved = rows[_largest(gain, amount)]
+        self.arcs -= _arcs_of(p, chosen, moved)
+        slots = chosen[moved]
+        place = (slots == a).argmax(1)
+        slots[np.arange(moved.size), place] = b
+        chosen[moved] = slots
+        self.arcs += _arcs_of(p, chosen, moved)
+        self.touched.append(moved)
 
 
 def keep_to_quotas(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks) -> None:
@@ -105,26 +150,6 @@ def _candidates(
     return (rows[0], gain[0]) if len(rows) == 1 else (np.concatenate(rows), np.concatenate(gain))
 
 
-def _shortest_path(arcs: np.ndarray, is_open: np.ndarray) -> list[int] | None:
-    """Funds from one that an empty slot can take to one with open quota, by fewest moves; lower indices first."""
-    n_funds = arcs.shape[1]
-    before = np.full(n_funds, -2)
-    frontier = np.flatnonzero(arcs[n_funds] > 0)
-    before[frontier] = -1
-    while frontier.size:
-        found = frontier[is_open[frontier]]
-        if found.size:
-            path = [int(found[0])]
-            while before[path[-1]] >= 0:
-                path.append(int(before[path[-1]]))
-            return path[::-1]
-        reach = arcs[frontier] > 0
-        fresh = np.flatnonzero(reach.any(0) & (before == -2))
-        before[fresh] = frontier[reach[:, fresh].argmax(0)]
-        frontier = fresh
-    return None
-
-
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
     """Positions of the n largest values, equal ones by lower position; in order of position."""
     if n >= values.size:
@@ -137,9 +162,15 @@ def _largest(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def _arcs_of(problem: AllocationProblem, chosen: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """What the customers `rows` contribute to the arc counts."""
-    mask = None if problem.mask is None else problem.mask[rows]
-    return count_arcs(problem.tolerance[rows], problem.risk, mask, chosen[rows])
+    """What the customers `rows` contribute to the arc counts (see `count_arcs`)."""
+    free, pick = may_see_rows(problem, rows), chosen[rows]
+    row, slot = np.nonzero(pick >= 0)
+    held = pick[row, slot]
+    free[row, held] = False
+    out = np.zeros((problem.n_funds + 1, problem.n_funds), np.int64)
+    np.add.at(out, held, free[row])
+    out[problem.n_funds] = free[(pick == EMPTY).any(1)].sum(0)
+    return out
 
 
 def order_slots(chosen: np.ndarray, revenue: np.ndarray) -> np.ndarray:

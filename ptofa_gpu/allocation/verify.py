@@ -59,6 +59,11 @@ def _check_rows(problem: AllocationProblem, funds: np.ndarray) -> tuple[np.ndarr
         if twice.any():
             u, j = np.argwhere(twice)[0]
             raise AllocationError(f"customer row {lo + u} sees fund {ranked[u, j + 1]} more than once.")
+        if problem.slots_of is not None:
+            held, own = (block >= 0).sum(1), problem.slots_of[lo:hi]
+            if (held > own).any():
+                u = int(np.flatnonzero(held > own)[0])
+                raise AllocationError(f"customer row {lo + u} sees {held[u]} funds; they have {_slots(int(own[u]))}.")
         row, slot = np.nonzero(block >= 0)
         fund = block[row, slot]
         allowed = problem.eligible_rows(lo, hi)[row, fund]
@@ -87,20 +92,36 @@ def _check_quotas(plan: AllocationPlan, counts: np.ndarray) -> None:
             f"fund {f} ({problem.names[f]!r}) is shown {counts[f]:,} times; its quota is {problem.quota[f]:,}."
         )
     total, goal = int(counts.sum()), min(int(problem.quota.sum()), problem.slots)
-    if total == goal:
+    low = problem.quota_low
+    under = np.flatnonzero(counts < low)
+    if total == goal and not under.size:
         return
     if plan.relaxed:
-        best = problem.feasibility().delivered
+        feasibility = problem.feasibility()
+        best, missing = feasibility.delivered, int(feasibility.shortfall.sum())
         if total != best:
             raise AllocationError(f"the plan was relaxed and makes {total:,} exposures; {best:,} are possible.")
+        if int(np.maximum(low - counts, 0).sum()) != missing:
+            raise AllocationError(
+                f"the plan was relaxed and misses {int(np.maximum(low - counts, 0).sum()):,} exposures that the low "
+                f"ends of the quotas ask for; {missing:,} would do."
+            )
         return
-    if problem.case == "over":
-        raise AllocationError(f"{goal - total:,} slots are empty although the quotas sum to more than the slots.")
-    f = int(np.flatnonzero(counts < problem.quota)[0])
+    if not under.size:
+        raise AllocationError(
+            f"{_slots(goal - total)} {'is' if goal - total == 1 else 'are'} empty although the quotas sum to more "
+            "than the slots."
+        )
+    f, missing = int(under[0]), int(np.maximum(low - counts, 0).sum())
+    what = "the low end of its quota" if problem.has_ranges else "its quota"
     raise AllocationError(
-        f"fund {f} ({problem.names[f]!r}) is shown {counts[f]:,} times; its quota is {problem.quota[f]:,} "
-        f"({goal - total:,} exposures of all funds are missing)."
+        f"fund {f} ({problem.names[f]!r}) is shown {counts[f]:,} times; {what} is {low[f]:,} "
+        f"({missing:,} exposure{'s' * (missing > 1)} of all funds {'are' if missing > 1 else 'is'} missing)."
     )
+
+
+def _slots(n: int) -> str:
+    return f"{n:,} slot{'s' * (n != 1)}"
 
 
 def _check_certificate(plan: AllocationPlan, funds: np.ndarray, magnitude: float) -> None:

@@ -53,6 +53,53 @@ def instances(
     return out
 
 
+@st.composite
+def general_instances(
+    draw: st.DrawFn, max_customers: int = 60, max_funds: int = 12, max_k: int = 4, ranges: bool = True, **more: Any
+) -> dict[str, Any]:
+    """`instances` with slots of each customer's own, excluded pairs and, unless refused, quota ranges."""
+    out = draw(instances(max_customers, max_funds, max_k, **{**more, "feasible": None}))
+    feasible = more.get("feasible")
+    n_customers, n_funds = out["revenue"].shape
+    rng = np.random.default_rng(draw(st.integers(0, 2**20), label="seed of the rules"))
+    if draw(st.booleans(), label="excluded"):
+        count = int(rng.integers(0, 1 + n_customers * n_funds // 3))
+        pairs = np.stack([rng.integers(0, n_customers, count), rng.integers(0, n_funds, count)], axis=1)
+        out["excluded"] = pairs if draw(st.booleans(), label="as array") else [tuple(p) for p in pairs.tolist()]
+    allowed = eligible_of(out)
+    slots = np.full(n_customers, out["k"])
+    if draw(st.booleans(), label="own slots"):
+        slots = rng.integers(0, out["k"] + 1, n_customers)
+    if feasible:
+        slots = np.minimum(slots, allowed.sum(1))
+    if not slots.any():
+        allowed[0, 0], slots[0] = True, 1
+        out["eligible"] = allowed
+        for name in ("tolerance", "risk", "excluded"):
+            out.pop(name, None)
+    if (slots != out["k"]).any():
+        out["k"] = slots
+    case = draw(st.sampled_from(CASES), label="case of the rules")
+    if feasible is not None or draw(st.booleans(), label="planned"):
+        quota = _planned_quota(rng, case, allowed, slots)
+    else:
+        quota = _wild_quota(rng, case, n_customers, n_funds, 1)
+    if feasible is False:
+        quota = np.full(n_funds, n_customers + 1)
+        out["quota"] = np.stack([quota, quota], axis=1)  # low ends above what there is
+        return out
+    out["quota"] = quota
+    if ranges and draw(st.booleans(), label="ranges"):
+        room = int(rng.choice([0, 1, 5, n_customers]))
+        high = quota + (rng.integers(0, room + 1, n_funds) if case != "under" else 0)
+        # of a plan that fills the slots, ranges around its exposures are met
+        low = quota if case == "exact" else np.zeros_like(quota)
+        if not feasible and draw(st.booleans(), label="tight"):
+            low = quota
+        out["quota"] = np.stack([np.maximum(low - rng.integers(0, room + 1, n_funds), 0), high], axis=1)
+    return out
+
+
 def eligible_of(arguments: dict[str, Any]) -> np.ndarray:
     """(U, F) bool from an instance's arguments, in plain NumPy."""
     n_customers, n_funds = arguments["revenue"].shape
@@ -62,7 +109,11 @@ def eligible_of(arguments: dict[str, Any]) -> np.ndarray:
     mask = arguments.get("eligible")
     if mask is not None and mask.dtype == np.uint64:
         mask = (mask[:, None] >> np.arange(n_funds, dtype=np.uint64)) & np.uint64(1) == 1
-    return allowed if mask is None else allowed & mask
+    if mask is not None:
+        allowed &= mask
+    for u, f in arguments.get("excluded", ()):
+        allowed[u, f] = False
+    return allowed
 
 
 def _revenue(rng: np.random.Generator, kind: str, n_customers: int, n_funds: int) -> np.ndarray:
@@ -110,14 +161,13 @@ def _limit(
             out["eligible"] = mask
 
 
-def _planned_quota(rng: np.random.Generator, case: str, allowed: np.ndarray, k: int) -> np.ndarray:
+def _planned_quota(rng: np.random.Generator, case: str, allowed: np.ndarray, k: int | np.ndarray) -> np.ndarray:
     """Quotas that some plan delivers: those of a random plan (where every customer may see k funds)."""
     n_customers, n_funds = allowed.shape
     taste = rng.random(n_funds) ** 3  # a few funds get most, some none
     noise = np.where(allowed, rng.random((n_customers, n_funds)) * taste, -1)
-    plan = np.zeros_like(allowed)
-    np.put_along_axis(plan, np.argsort(-noise, axis=1)[:, :k], True, axis=1)
-    plan &= allowed
+    rank = np.argsort(np.argsort(-noise, axis=1), axis=1)
+    plan = allowed & (rank < np.reshape(k, (-1, 1)))
     if case == "under":
         plan &= rng.random(plan.shape) < rng.choice([0.0, 0.3, 0.9])
     quota = plan.sum(0).astype(np.int64)

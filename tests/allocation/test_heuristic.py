@@ -9,41 +9,58 @@ from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.errors import InfeasibleError
-from tests.allocation.oracles import algorithm1, check_limits, max_flow
-from tests.allocation.strategies import instances
+from tests.allocation.oracles import algorithm1, check_limits, max_flow, slots_of
+from tests.allocation.strategies import general_instances, instances
 
-quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+@pytest.fixture(autouse=True)
+def one_thread(numba_threads):
+    """Waking threads costs more than instances this small."""
+    numba_threads(1)
+
+
+quick = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 TAILS = st.sampled_from(["zero", "drop", "inf"])
 
 
 def check_against_the_sequential_algorithm(arguments, tail):
+    """Bit for bit without repair; complete wherever the instance is feasible with it."""
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, method="heuristic", device="cpu", tail=tail, repair=False)
-    expected = algorithm1(problem.revenue, problem.eligible, problem.quota, problem.k, tail)
-    np.testing.assert_array_equal(plan.funds, expected)
+    expected = algorithm1(problem.revenue, problem.eligible, problem.quota, slots_of(problem), tail)
+    np.testing.assert_array_equal(plan.funds[:, : expected.shape[1]], expected)
+    repaired = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, on_infeasible="relax").verify()
+    check_limits(problem, repaired.funds)
+    assert repaired.status == ("feasible" if problem.feasibility().ok else "infeasible")
+    assert repaired.exposures.sum() == problem.feasibility().delivered
+    if plan.status == "feasible":
+        np.testing.assert_array_equal(repaired.funds, plan.funds)
 
 
-@quick
-@given(instances(max_customers=60, max_funds=12), TAILS)
-def test_equals_the_sequential_algorithm(arguments, tail):
+# 2,000 instances of up to 400 customers, 40 funds and 4 slots
+many = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@many
+@given(instances(max_customers=400, max_funds=40))
+@pytest.mark.parametrize("tail", ["zero", "drop", "inf"])
+def test_equals_the_sequential_algorithm(tail, arguments):
     check_against_the_sequential_algorithm(arguments, tail)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(instances(max_customers=400, max_funds=40), TAILS)
-def test_equals_the_sequential_algorithm_on_larger_instances(arguments, tail):
+@many
+@given(general_instances(max_customers=400, max_funds=40, ranges=False))
+@pytest.mark.parametrize("tail", ["zero", "drop", "inf"])
+def test_equals_the_sequential_algorithm_with_own_slots(tail, arguments):
     check_against_the_sequential_algorithm(arguments, tail)
 
 
-@quick
-@given(instances(max_customers=60, max_funds=12, feasible=True))
-def test_repair_completes_every_feasible_instance(arguments):
+@settings(many, max_examples=500)
+@given(instances(max_customers=60, max_funds=12, feasible=True), TAILS)
+def test_repair_completes_every_feasible_instance(arguments, tail):
     problem = ptofa.AllocationProblem(**arguments)
-    plan = ptofa.allocate(problem, method="heuristic", device="cpu")
-    plan.verify()
-    check_limits(problem, plan.funds)
-    assert plan.status == "feasible"
-    assert plan.exposures.sum() == min(problem.quota.sum(), problem.slots)
+    assert problem.feasibility().ok
+    check_against_the_sequential_algorithm(arguments, tail)
 
 
 @quick
@@ -57,7 +74,7 @@ def test_relax_serves_as_many_as_any_plan_can(arguments):
 
 
 @given(instances(max_customers=20, max_funds=5, feasible=False))
-@settings(max_examples=50, deadline=None)
+@settings(quick, max_examples=50)
 def test_infeasible_instances_are_refused_with_the_explanation(arguments):
     problem = ptofa.AllocationProblem(**arguments)
     with pytest.raises(InfeasibleError, match="cannot be delivered") as caught:
@@ -66,7 +83,7 @@ def test_infeasible_instances_are_refused_with_the_explanation(arguments):
 
 
 @given(instances(max_customers=40, max_funds=8))
-@settings(max_examples=100, deadline=None)
+@quick
 def test_slots_are_in_order_of_falling_revenue(arguments):
     problem = ptofa.AllocationProblem(**arguments)
     for repair in (False, True):

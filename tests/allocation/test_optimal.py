@@ -5,41 +5,44 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import optimal as optimal_module
 from ptofa_gpu.allocation import passes as passes_module
 from ptofa_gpu.allocation.optimal import _Solver
 from ptofa_gpu.errors import InfeasibleError, InputError
-from tests.allocation.oracles import brute_force, check_limits, min_cost_flow_value, plan_value
-from tests.allocation.strategies import instances
+from tests.allocation.oracles import brute_force, check_limits, low_ends, min_cost_flow_value, plan_value
+from tests.allocation.strategies import general_instances, instances
 
+any_rules = st.one_of(instances(), general_instances())
 quick = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def same_value(got, best, scale):
-    assert got.exposures == best.exposures
-    assert float(got.revenue) == pytest.approx(float(best.revenue), rel=1e-9, abs=1e-9 * scale)
+def same_value(problem, plan, best):
+    got = plan_value(problem.revenue, plan.funds, low_ends(problem))
+    assert (got.exposures, got.towards_low) == (best.exposures, best.towards_low)
+    assert float(got.revenue) == pytest.approx(float(best.revenue), rel=1e-9, abs=1e-9 * problem.max_revenue)
 
 
-@quick
-@given(instances(max_customers=60, max_funds=12))
+@settings(quick, max_examples=400)
+@given(any_rules)
 def test_equals_min_cost_flow(arguments):
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
     check_limits(problem, plan.funds)
-    same_value(plan_value(problem.revenue, plan.funds), min_cost_flow_value(problem), problem.max_revenue)
+    same_value(problem, plan, min_cost_flow_value(problem))
     assert plan.status == ("optimal" if problem.feasibility().ok else "infeasible")
     assert plan.bound >= plan.objective - 1e-12 * abs(plan.objective)
     assert abs(plan.bound - plan.objective) <= 1e-9 * max(abs(plan.objective), problem.max_revenue)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(instances(max_customers=400, max_funds=40))
+@given(st.one_of(instances(400, 40), general_instances(400, 40)))
 def test_equals_min_cost_flow_on_larger_instances(arguments):
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
-    same_value(plan_value(problem.revenue, plan.funds), min_cost_flow_value(problem), problem.max_revenue)
+    same_value(problem, plan, min_cost_flow_value(problem))
 
 
 @pytest.fixture(params=["all swaps", "the cheapest swaps of each pair"])
@@ -55,20 +58,20 @@ def narrow(request, monkeypatch):
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
-@given(instances(max_customers=60, max_funds=12))
+@given(any_rules)
 def test_every_stage_is_exact(narrow, arguments):
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
-    same_value(plan_value(problem.revenue, plan.funds), min_cost_flow_value(problem), problem.max_revenue)
+    same_value(problem, plan, min_cost_flow_value(problem))
     assert abs(plan.bound - plan.objective) <= 1e-9 * max(abs(plan.objective), problem.max_revenue)
 
 
 @settings(max_examples=60, deadline=None)
-@given(instances(max_customers=6, max_funds=3, max_k=3))
+@given(st.one_of(instances(6, 3, 3), general_instances(6, 3, 3)))
 def test_is_the_best_of_all_plans(arguments):
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax")
-    same_value(plan_value(problem.revenue, plan.funds), brute_force(problem), problem.max_revenue)
+    same_value(problem, plan, brute_force(problem))
 
 
 def campaign(customers, funds=8, k=1, seed=0, round_to=None):
@@ -105,6 +108,24 @@ def test_equals_the_reference_beyond_one_sample(customers, funds, k, round_to):
     assert plan.objective == pytest.approx(best.objective, rel=1e-9)
     assert plan.status == "optimal"
     assert 0 <= plan.gap <= 1e-9
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_ranges_own_slots_and_excluded_pairs_beyond_one_sample(k):
+    whole = campaign(20_000, 12, k)
+    rng = np.random.default_rng(1)
+    slots = rng.integers(0, k + 1, whole.n_customers) if k > 1 else (rng.random(whole.n_customers) < 0.9).astype(int)
+    share = int(slots.sum()) / int(whole.quota.sum())
+    quota = np.stack([(whole.quota * (share * 0.7)).astype(int), (whole.quota * (share * 1.4)).astype(int)], axis=1)
+    quota[3] = quota[3, 0]
+    excluded = np.stack([rng.integers(0, whole.n_customers, 3_000), rng.integers(k + 1, 12, 3_000)], axis=1)
+    problem = ptofa.AllocationProblem(whole.revenue, quota, slots, whole.tolerance, whole.risk, excluded=excluded)
+    plan = ptofa.allocate(problem, "optimal", device="cpu").verify()
+    best = ptofa.allocate(problem, "reference")
+    assert (plan.status, plan.gap) == ("optimal", pytest.approx(0, abs=1e-9))
+    assert plan.objective == pytest.approx(best.objective, rel=1e-9)
+    assert (plan.exposures == quota[:, 0]).any()  # some low end holds
+    assert (plan.exposures == quota[:, 1]).any()
 
 
 @pytest.mark.parametrize("kind", ["constant", "zero", "100 rows", "one dominates"])

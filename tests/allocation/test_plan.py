@@ -74,7 +74,7 @@ def test_verify_names_the_first_violation():
         spoil(plan, twice).verify()
     with pytest.raises(AllocationError, match=r"row 7 may not see fund 3 \('fund 3'\): risk 2 is above tolerance 1"):
         spoil(plan, too_bold).verify()
-    with pytest.raises(AllocationError, match=r"5 times; its quota is 6 \(1 exposures of all funds are missing\)"):
+    with pytest.raises(AllocationError, match=r"5 times; its quota is 6 \(1 exposure of all funds is missing\)"):
         spoil(plan, emptied).verify()
     eligible = np.ones((12, 4), bool)
     eligible[0, plan.funds[0, 0]] = False
