@@ -89,6 +89,9 @@ def test_what_is_said_to_be_there_is_there() -> None:
     revenue = np.arange(6, dtype=np.float32).reshape(3, 2)
     ranges = ptofa.AllocationProblem(revenue, quota=[[0, 2], [1, 3]])
     assert ptofa.allocate(ranges, device="cpu").verify().status == "optimal"
+    own = ptofa.AllocationProblem(revenue, quota=[2, 2], k=[1, 2, 1], excluded=[(1, 0)])
+    plan = ptofa.allocate(own, device="cpu", on_infeasible="relax").verify()
+    assert plan.assign(revenue).shape == (3, 2)
     commands = {c.name or c.callback.__name__ for c in app.registered_commands} | {
         g.name for g in app.registered_groups
     }
