@@ -164,6 +164,7 @@ def newton(
     floor: np.ndarray,
     enough: float,
     patience: int = 6,
+    worth: float = np.inf,
     stop: Callable[[], bool] = lambda: False,
 ) -> Prices:
     """Levenberg-Marquardt on the prices until at most `enough` exposures are in the wrong place, or it stalls.
@@ -179,8 +180,10 @@ def newton(
         The lowest price that means anything: 0, or minus the bonus on a fund's lower bound.
     enough : float
     patience : int
-        Passes in which the error must fall to `STALL_SHARE` of what it was. (With ties, or few customers a fund, it
-        does not, and the exchange is quicker.)
+        Passes in which the error must fall to `STALL_SHARE` of what it was, or by `worth` exposures a pass. (With ties
+        it does neither, and the exchange is quicker.)
+    worth : float
+        How many exposures a pass must put right to be worth its time.
     """
     n = price.size
     now = look(price)
@@ -190,8 +193,10 @@ def newton(
     error = float(np.abs(wrong).sum()) / 2
     errors = [error]
     while error > enough and failed < 4 and not stop():
-        if passes > patience and error > STALL_SHARE * errors[-1 - patience]:
-            break
+        if passes > patience:
+            before = errors[-1 - patience]
+            if error > max(STALL_SHARE * before, before - patience * worth):
+                break
         density = now.swaps / now.delta
         density = (density + density.T) / 2  # the same density, seen from either side of the swap
         np.fill_diagonal(density, 0.0)

@@ -37,7 +37,7 @@ PATHS_AT_A_TIME = 20_000
 #: Rows the first window of an exchange takes in, and how fast windows grow that turn out too small.
 FIRST_WINDOW, WIDER = 8192, 4
 # rough costs in nanoseconds, only to choose between another pass and another path; they never depend on the machine
-_PAIR, _PATH, _NODE, _ARC = 9.0, 2000.0, 400.0, 1.5
+_PAIR, _SOLVE, _PATH, _NODE, _ARC = 9.0, 0.35, 2000.0, 400.0, 12.0
 
 
 @dataclass
@@ -99,7 +99,8 @@ class _Solver:
             enough = 0.25 * math.sqrt(self.problem.n_funds * self.problem.slots / stride)
             found = newton(
                 lambda p, some=some, quotas=quotas: self._judge(some, p, quotas),  # type: ignore[misc]
-                quotas, price, self.floor, enough, SAMPLE_PATIENCE, self.watch.expired,
+                quotas, price, self.floor, enough, self._patience(SAMPLE_PATIENCE), self._worth(some),
+                self.watch.expired,
             )  # fmt: skip
             price, delta = found.price, found.delta
             if found.error > 4 * enough:
@@ -134,13 +135,21 @@ class _Solver:
             return self._judge(self.all, p, self.quotas) if delta is None else self.all.look(self.bonus - p, delta)
 
         enough = self._enough(self.all)
-        return newton(look, self.quotas, price, self.floor, enough, PATIENCE, self.watch.expired).price
+        patience, worth = self._patience(PATIENCE), self._worth(self.all)
+        return newton(look, self.quotas, price, self.floor, enough, patience, worth, self.watch.expired).price
 
     def _enough(self, passes: Passes) -> float:
         """How many exposures in the wrong place the exchange puts right in less time than a pass takes."""
+        return max(4.0, 0.5 * self._worth(passes))
+
+    def _patience(self, passes: int) -> int:
+        # with many funds the first steps go to finding how far a step may go
+        return passes + self.problem.n_funds // 32
+
+    def _worth(self, passes: Passes) -> float:
+        """How many exposures the exchange puts right in the time of a step of Newton's method."""
         n = passes.funds
-        path = _PATH + _NODE * n + _ARC * n**2
-        return max(4.0, 0.5 * _PAIR * passes.rows * n * passes.k / path)
+        return (_PAIR * passes.rows * n * passes.k + _SOLVE * n**3) / (_PATH + _NODE * n + _ARC * n**2)
 
     def _wrong(self, counts: np.ndarray, price: np.ndarray) -> float:
         return float(np.abs(self.quotas.wrong_place(counts, price)).sum()) / 2
