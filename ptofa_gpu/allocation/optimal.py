@@ -165,7 +165,7 @@ class _Solver:
 
     def _small_exact(self, price: np.ndarray) -> np.ndarray:
         """Prices of a small sample, solved exactly from scratch: Newton's method is slow far from the answer."""
-        stride = max(1, self.all.rows // max(SMALL_SAMPLE, 4 * self.problem.n_funds))
+        stride = max(1, self.all.rows // max(SMALL_SAMPLE, 4 * self.problem.n_funds // self.problem.k))
         return self._exact(self.all.every(stride), price, stride)
 
     def _exact(self, some: Passes, price: np.ndarray, stride: int) -> np.ndarray:
