@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from ptofa_gpu.allocation.watch import Watch
 
 
-#: A repair goes in about so many portions: what a path loses is looked at anew before each.
-PORTIONS = 40
+#: A repair goes in up to so many portions, what a path loses being looked at anew before each, and in none smaller than
+#: this share of all slots: below that, prices hardly move meanwhile.
+PORTIONS, SMALLEST = 40, 1e-3
 
 
 def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks, watch: Watch) -> np.ndarray:
@@ -51,8 +52,8 @@ def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlo
         repair.run(problem.quota_low, problem.quota_low)
     repair.run(problem.quota, None)
     chosen[chosen == CLOSED] = EMPTY
-    if repair.touched and problem.k > 1:
-        rows = np.unique(np.concatenate(repair.touched))
+    if problem.k > 1 and repair.touched.any():
+        rows = np.flatnonzero(repair.touched)
         chosen[rows] = order_slots(chosen[rows], revenue.rows(rows))
     return chosen
 
@@ -61,7 +62,7 @@ class _Repair:
     def __init__(self, problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks, watch: Watch):
         self.problem, self.chosen, self.revenue, self.watch = problem, chosen, revenue, watch
         self.exposures = np.bincount(chosen[chosen >= 0].astype(np.int64), minlength=problem.n_funds)
-        self.touched: list[np.ndarray] = []
+        self.touched = np.zeros(problem.n_customers, np.bool_)
 
     @cached_property
     def arcs(self) -> np.ndarray:
@@ -77,7 +78,7 @@ class _Repair:
         """Bring exposures up to `goal` as far as can be, from empty slots and from funds above `spare_above`."""
         room = self.problem.slots if spare_above is not None else self.problem.slots - int(self.exposures.sum())
         missing = min(int(np.maximum(goal - self.exposures, 0).sum()), room)
-        portion = max(1, missing // PORTIONS)
+        portion = max(1, missing // PORTIONS, int(SMALLEST * self.problem.slots))
         while missing > 0 and not self.watch.expired():
             arcs, n_funds = self.arcs, self.problem.n_funds
             spare = np.zeros(n_funds, np.int64)
@@ -112,7 +113,7 @@ class _Repair:
         slots[np.arange(moved.size), place] = b
         chosen[moved] = slots
         self.arcs += _arcs_of(p, chosen, moved)
-        self.touched.append(moved)
+        self.touched[moved] = True
 
 
 def keep_to_quotas(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks) -> None:
@@ -168,7 +169,10 @@ def _arcs_of(problem: AllocationProblem, chosen: np.ndarray, rows: np.ndarray) -
     held = pick[row, slot]
     free[row, held] = False
     out = np.zeros((problem.n_funds + 1, problem.n_funds), np.int64)
-    np.add.at(out, held, free[row])
+    order = np.argsort(held, kind="stable")
+    held, first = np.unique(held[order], return_index=True)
+    if held.size:
+        out[held] = np.add.reduceat(free[row[order]], first, axis=0, dtype=np.int64)
     out[problem.n_funds] = free[(pick == EMPTY).any(1)].sum(0)
     return out
 

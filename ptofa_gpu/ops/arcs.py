@@ -7,7 +7,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see
+from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, holds, mask_words, may_see, n_chunks
 
 
 @nb.njit(parallel=True, cache=True)
@@ -51,19 +51,30 @@ def count_arcs(tolerance: Any, risk: Any, mask: Any, chosen: Any) -> np.ndarray:
     return _count_arcs(tolerance, risk, mask_words(mask), chosen, nb.get_num_threads())
 
 
-@nb.njit(cache=True)
-def _arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, rows_out, gain_out):
-    n = 0
-    for u in range(chosen.shape[0]):
-        if n == rows_out.size:
-            break
-        if not holds(chosen, u, a):
-            continue
-        if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
-            rows_out[n] = u
-            gain_out[n] = np.float64(revenue[u, b]) - (np.float64(revenue[u, a]) if a >= 0 else 0.0)
-            n += 1
-    return n
+@nb.njit(parallel=True, cache=True)
+def _mark_candidates(tolerance, risk, mask, chosen, a, b, marked):
+    rows = marked.size
+    found = np.zeros(n_chunks(rows), np.int64)
+    for c in nb.prange(found.size):
+        n = 0
+        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
+            marked[u] = holds(chosen, u, a) and may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)
+            n += marked[u]
+        found[c] = n
+    return found
+
+
+@nb.njit(parallel=True, cache=True)
+def _write_candidates(revenue, marked, found, a, b, rows_out, gain_out):
+    for c in nb.prange(found.size):
+        at = found[:c].sum()
+        for u in range(c * CHUNK, min(marked.size, (c + 1) * CHUNK)):
+            if marked[u]:
+                if at >= rows_out.size:
+                    break
+                rows_out[at] = u
+                gain_out[at] = np.float64(revenue[u, b]) - (np.float64(revenue[u, a]) if a >= 0 else 0.0)
+                at += 1
 
 
 def arc_candidates(
@@ -94,6 +105,9 @@ def arc_candidates(
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, count)
-    rows, gain = np.empty(count, np.int64), np.empty(count, np.float64)
-    n = _arc_candidates(revenue, tolerance, risk, mask_words(mask), chosen, a, b, rows, gain)
-    return rows[:n], gain[:n]
+    marked = np.empty(chosen.shape[0], np.bool_)
+    found = _mark_candidates(tolerance, risk, mask_words(mask), chosen, a, b, marked)
+    n = min(count, int(found.sum()))
+    rows, gain = np.empty(n, np.int64), np.empty(n, np.float64)
+    _write_candidates(revenue, marked, found, a, b, rows, gain)
+    return rows, gain
