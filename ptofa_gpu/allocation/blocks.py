@@ -300,7 +300,7 @@ def read_blocks(revenue: Any) -> RevenueBlocks:
             here, there = ("on a GPU", "in host memory")[:: 1 if is_cuda_array(b) else -1]
             raise InputError(f"revenue[{i}] is {here} and revenue[0] {there}; all blocks need to be on one device.")
     if not any(b.shape[0] for b in given):
-        raise InputError(f"revenue holds {len(given)} block(s) without a row: at least one customer is needed.")
+        raise InputError("revenue is a list of blocks without a row: at least one customer is needed.")
     return RevenueBlocks([_part(b, f"revenue[{i}]") for i, b in enumerate(given) if b.shape[0]])
 
 
@@ -324,7 +324,7 @@ def as_given(x: Any, what: str) -> Any:
 def _part(x: Any, what: str) -> Part:
     array = as_given(x, what)
     if array.ndim != 2:
-        raise InputError(f"{what} has {array.ndim} dimension(s), shape {array.shape}; it needs (customers, funds).")
+        raise InputError(f"{what} has shape {array.shape}; it needs two dimensions, (customers, funds).")
     if 0 in array.shape:
         raise InputError(f"{what} has shape {array.shape}: at least one customer and one fund are needed.")
     if array.dtype.kind not in "fiub":

@@ -134,7 +134,8 @@ class _Run:
         self.memory = settings.max_memory or int(0.8 * machine.free_memory())
         self.common = provenance(self.methods)
         self.limited: dict[str, list[Instance]] = {m: [] for m in METHODS}
-        self.environment = dict(os.environ)
+        # as the command line does: threads that wait give their core away instead of spinning on it
+        self.environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
         if settings.threads:
             for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
                 self.environment[name] = str(settings.threads)

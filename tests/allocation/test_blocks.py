@@ -163,7 +163,7 @@ def test_files_that_hold_no_matrix_are_named(tmp_path):
     for name in ("text.npy", "objects.npy"):
         with pytest.raises(InputError, match=f"{name}: it is no readable .npy file"):
             read_blocks(tmp_path / name)
-    with pytest.raises(InputError, match="3 dimension"):
+    with pytest.raises(InputError, match="two dimensions"):
         read_blocks(stored(tmp_path, np.zeros((2, 2, 2))))
 
 

@@ -25,7 +25,7 @@ def bad(where, value):
         ({"revenue": bad((2, 1), np.nan)}, "row 2, fund column 1"),
         ({"revenue": bad((3, 0), np.inf)}, "row 3, fund column 0"),
         ({"revenue": np.full((4, 3), 1e300)}, "beyond float32"),
-        ({"revenue": E[0]}, "1 dimension"),
+        ({"revenue": E[0]}, "two dimensions"),
         ({"revenue": np.zeros((0, 3))}, "at least one customer"),
         ({"revenue": np.full((4, 3), "a")}, "real numbers"),
         ({"revenue": E.astype(complex)}, "real numbers"),
