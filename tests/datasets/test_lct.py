@@ -206,4 +206,4 @@ def test_two_hundred_thousand_customers_take_seconds() -> None:
 
 
 def test_the_heading_is_for_readers() -> None:
-    assert "<b>Exposure data LCT A</b>" in lct("A", customers=500)._repr_html_()
+    assert "<b>Exposure data: LCT A</b>" in lct("A", customers=500)._repr_html_()
