@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation.dual import Choices, Quotas, newton
-from ptofa_gpu.allocation.exchange import DONE, Supply, exchange
+from ptofa_gpu.allocation.exchange import DONE, WIDEN, Supply, exchange
 from ptofa_gpu.allocation.passes import ALL_SWAPS, Passes
 from ptofa_gpu.allocation.serving import in_units
 from ptofa_gpu.allocation.ties import deal, share_out
@@ -33,11 +33,17 @@ if TYPE_CHECKING:
 SMALL_SAMPLE, FIRST_SAMPLE, GROWTH = 1024, 20_000, 8
 #: Passes in which Newton's method must get somewhere.
 SAMPLE_PATIENCE, PATIENCE = 6, 3
+#: Passes a larger sample is likely to take.
+SAMPLE_PASSES = 5
 PATHS_AT_A_TIME = 20_000
-#: Rows the first window of an exchange takes in, and how fast windows grow that turn out too small.
-FIRST_WINDOW, WIDER = 8192, 4
+#: Rows the first window of an exchange takes in: at least so many, and so many for each exposure in the wrong place.
+FIRST_WINDOW, FOR_EACH = 8192, 64
+#: How much wider the next window may be at most.
+WIDER = 4
+#: An exchange that took more paths than this may go on with a narrower window.
+MANY_PATHS = 64
 # rough costs in nanoseconds, only to choose between another pass and another path; they never depend on the machine
-_PAIR, _SOLVE, _PATH, _NODE, _ARC = 9.0, 0.35, 2000.0, 400.0, 12.0
+_ROW, _PAIR, _SOLVE, _PATH, _NODE, _ARC = 48.0, 3.0, 0.35, 2000.0, 400.0, 12.0
 
 
 @dataclass
@@ -106,10 +112,10 @@ class _Solver:
             if found.error > 4 * enough:
                 price = self._exact(some, price, stride)
             everyone.count += some.count
-            # what this sample leaves for everyone to put right; if that is little, a larger one would be a detour
-            if stride * min(found.error, enough) <= self._enough(everyone) or size * GROWTH > everyone.rows:
-                break
+            # a larger sample spares everyone most of what this one leaves to put right, unless it takes longer itself
             size *= GROWTH
+            if size > everyone.rows or stride * enough <= SAMPLE_PASSES * self._worth(everyone) * size / everyone.rows:
+                break
         chosen = everyone.empty_plan()
         everyone.take(self.bonus - price, chosen)
         if self._wrong(everyone.held(chosen), price) > self._enough(everyone) and not self._untie(price, chosen):
@@ -140,7 +146,7 @@ class _Solver:
 
     def _enough(self, passes: Passes) -> float:
         """How many exposures in the wrong place the exchange puts right in less time than a pass takes."""
-        return max(4.0, 0.5 * self._worth(passes))
+        return max(4.0, 0.1 * self._worth(passes))
 
     def _patience(self, passes: int) -> int:
         # with many funds the first steps go to finding how far a step may go
@@ -149,10 +155,11 @@ class _Solver:
     def _worth(self, passes: Passes) -> float:
         """How many exposures the exchange puts right in the time of a step of Newton's method."""
         n = passes.funds
-        return (_PAIR * passes.rows * n * passes.k + _SOLVE * n**3) / (_PATH + _NODE * n + _ARC * n**2)
+        return ((_ROW + _PAIR * n) * passes.rows * passes.k + _SOLVE * n**3) / (_PATH + _NODE * n + _ARC * n**2)
 
-    def _wrong(self, counts: np.ndarray, price: np.ndarray) -> float:
-        return float(np.abs(self.quotas.wrong_place(counts, price)).sum()) / 2
+    def _wrong(self, counts: np.ndarray, price: np.ndarray, quotas: Quotas | None = None) -> float:
+        """How many exposures are in the wrong place."""
+        return float(np.abs((quotas or self.quotas).wrong_place(counts, price)).sum()) / 2
 
     def _start(self, warm_start: np.ndarray | None) -> np.ndarray:
         level = self.bonus if self.problem.case == "under" else 0.0
@@ -208,9 +215,9 @@ class _Solver:
         return self._wrong(self.all.held(chosen), price) <= self._enough(self.all)
 
     def _exchange(
-        self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas, theta: float
-    ) -> tuple[int, int, np.ndarray]:
-        """One exchange over the swaps that lose at most theta: its status, paths, and the prices it ends with."""
+        self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas, theta: float, narrower: bool
+    ) -> tuple[int, int, np.ndarray, float]:
+        """One exchange over the swaps that lose at most theta: its status, paths, prices after it, and its theta."""
         high, low = quotas.high.astype(np.int64), quotas.low.astype(np.int64)
         counts = passes.held(chosen)[:-1]
         # what may stay unused at this price; beyond it the fund is short
@@ -222,8 +229,8 @@ class _Solver:
         if quotas.floating:
             supply.free = high
         if not excess.any():
-            return DONE, 0, price
-        found = passes.near(self.bonus - price, chosen, theta, int(np.abs(excess).sum()))
+            return DONE, 0, price, theta
+        found = passes.near(self.bonus - price, chosen, theta, int(np.abs(excess).sum()), narrower)
         done = exchange(
             *found.data, self.bonus - price, self.scale, found.chosen, np.append(excess, -excess.sum()), supply,
             found.bound, found.swaps, PATHS_AT_A_TIME,
@@ -232,7 +239,8 @@ class _Solver:
         self.moves += done.moves
         price = price - (done.potential[:-1] - done.potential[-1])
         # a fund that nobody has may be as cheap as it likes to be: no less than nothing
-        return done.status, done.paths, price if quotas.floating else np.maximum(price, self.floor)
+        price = price if quotas.floating else np.maximum(price, self.floor)
+        return done.status, done.paths, price, found.theta
 
     moves = 0
 
@@ -241,22 +249,30 @@ class _Solver:
 
         Returns the prices it ends with, and whether it is done (else the time was up).
         """
-        rows = passes.rows
-        error = float(np.abs(quotas.wrong_place(passes.held(chosen), price)).sum()) / 2
-        theta = math.inf
-        if rows * passes.funds > ALL_SWAPS:
-            wanted = min(max(FIRST_WINDOW, rows // 32, 16 * passes.funds, int(16 * error)), rows // 4)
-            theta = passes.theta(self.bonus - price, chosen, wanted)
+        theta, went_well, before = self._window(passes, price, chosen, quotas), True, math.inf
         while True:
             if self.watch.expired():
                 return price, False
-            status, paths, price = self._exchange(passes, price, chosen, quotas, theta)
+            status, paths, price, theta = self._exchange(passes, price, chosen, quotas, theta, went_well)
             if status == DONE:
                 return price, True
-            # where there was little progress the paths are longer than the window is wide
-            theta *= 2 if paths > 64 else WIDER
-            if theta > 2.0**52:
-                theta = math.inf
+            went_well = paths > MANY_PATHS
+            if status == WIDEN:
+                # so much further as there is left to do; the cheapest of what is left may be as far as the last was
+                left = self._wrong(passes.held(chosen), price, quotas)
+                theta *= min(max(1.0, 1.5 * left / paths), WIDER) if paths and left < before else WIDER
+                before = left
+                if theta > 2.0**52:
+                    theta = math.inf
+
+    def _window(self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas) -> float:
+        """How much a swap of the first exchange may lose."""
+        rows = passes.rows
+        if rows * passes.funds <= ALL_SWAPS:
+            return math.inf
+        left = self._wrong(passes.held(chosen), price, quotas)
+        wanted = max(FIRST_WINDOW, rows // 32, 16 * passes.funds, int(FOR_EACH * left))
+        return passes.theta(self.bonus - price, chosen, min(wanted, rows // 4))
 
     def _settle(self, price: np.ndarray, chosen: Any) -> Optimum:
         """From prices that are nearly right to the plan that is exactly right."""

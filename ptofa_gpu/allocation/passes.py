@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: All swaps are collected from customers who could make so many of them, and so many for each exposure in the wrong
 #: place; from more, only the cheapest of every pair of funds.
 ALL_SWAPS, SWAPS_EACH, MOST_SWAPS = 1 << 18, 1 << 10, 1 << 24
+#: Bytes a customer that the customers of a window may take, and their swaps.
+ROOM = 16
 #: Customers in the sample that says how far a window must reach.
 MARGINS = 50_000
 
@@ -42,6 +44,7 @@ class Candidates:
     chosen: np.ndarray
     swaps: tuple[np.ndarray, np.ndarray, np.ndarray]
     bound: np.ndarray
+    theta: float
 
 
 class Passes:
@@ -173,19 +176,31 @@ class Passes:
         place = min(-(-wanted * margins.size // at), margins.size - 1)
         return float(max(np.partition(margins, place)[place], 1.0))
 
-    def near(self, offset: np.ndarray, chosen: Any, theta: float, wrong: int) -> Candidates:
-        """The customers with a swap that loses at most theta, and their swaps; of very many, the cheapest of a pair.
+    def near(self, offset: np.ndarray, chosen: Any, theta: float, wrong: int, narrower: bool = False) -> Candidates:
+        """The customers with a swap that loses at most theta, and their swaps.
 
-        `wrong` exposures are to be put right: what counts as very many depends on it.
+        `wrong` exposures are to be put right: it depends on them how many customers are too many. Where there are too
+        many the window is made narrower, or else only the cheapest swaps of every pair of funds come back.
         """
+        few = min(max(ALL_SWAPS, SWAPS_EACH * wrong), MOST_SWAPS)
+        most_rows = max(few // (self.k * self.funds), ROOM * self.rows // (4 * self.funds))
+        most = min(max(few, ROOM * self.rows // 24), MOST_SWAPS)
+        wide = theta
+        while np.isfinite(theta) or self.rows * self.k * self.funds <= few:
+            self.count += 1
+            near = self._near(offset, chosen, theta)
+            if sum(map(len, near)) <= most_rows:
+                rows, data, held = self._gather(near, chosen)
+                swaps = collect_swaps(*data, offset, self.scale, held, theta, most)
+                if swaps is not None:
+                    bound = np.full((self.funds + 1,) * 2, FAR if np.isinf(theta) else np.int64(theta))
+                    return Candidates(rows, data, held, swaps, bound, theta)
+            before, theta = theta, self.theta(offset, chosen, most_rows // 4)
+            if not narrower or theta >= before:
+                break
+            narrower = False
+        theta = wide
         self.count += 1
-        most = min(max(ALL_SWAPS, SWAPS_EACH * wrong), MOST_SWAPS)
-        if np.isfinite(theta) or self.rows * self.k * self.funds <= most:
-            rows, data, held = self._gather(offset, chosen, theta)
-            if len(rows) * self.k * self.funds <= most:
-                swaps = collect_swaps(*data, offset, self.scale, held, theta)
-                bound = np.full((self.funds + 1,) * 2, FAR if np.isinf(theta) else np.int64(theta))
-                return Candidates(rows, data, held, swaps, bound)
         cheapest = Cheapest(self.funds, most_swaps(self.funds), min(theta, float(FAR)))
         for lo, hi, data, _ in self._blocks():
             own = [to_device(x, "cpu") for x in data[:3]]
@@ -195,7 +210,7 @@ class Passes:
         (arc, cost, row), bound = cheapest.swaps()
         rows, row = np.unique(row, return_inverse=True)
         data, held = self._rows(rows, chosen)
-        return Candidates(rows, data, held, (arc, cost, row.astype(np.int64)), bound)
+        return Candidates(rows, data, held, (arc, cost, row.astype(np.int64)), bound, theta)
 
     def tied(self, offset: np.ndarray, chosen: Any) -> Groups | None:
         """Customers who are indifferent between several choices, by kind; None when there are too many kinds."""
@@ -212,13 +227,16 @@ class Passes:
         return groups
 
     # -- a few customers, on the host ----------------------------------------------------------------------------
-    def _gather(
-        self, offset: np.ndarray, chosen: Any, theta: float
-    ) -> tuple[np.ndarray, tuple[Any, Any, Any, Any], Any]:
+    def _near(self, offset: np.ndarray, chosen: Any, theta: float) -> list[Any]:
+        """The rows of every block that have a swap which loses at most theta, where the block is."""
+        return [
+            near_rows(*data, offset, self.scale, self._of(chosen, lo, hi), theta) for lo, hi, data, _ in self._blocks()
+        ]
+
+    def _gather(self, near: list[Any], chosen: Any) -> tuple[np.ndarray, tuple[Any, Any, Any, Any], Any]:
         parts: list[tuple[Any, ...]] = []
-        for lo, hi, data, _ in self._blocks():
+        for rows, (lo, hi, data, _) in zip(near, self._blocks(), strict=True):
             part = self._of(chosen, lo, hi)
-            rows = near_rows(*data, offset, self.scale, part, theta)
             mask = None if data[3] is None else gather(data[3], rows)
             own = (to_device(rows, "cpu") + lo, gather(data[0], rows), gather(data[1], rows), mask, gather(part, rows))
             parts.append(own)

@@ -216,8 +216,11 @@ def collect_swaps(
     scale: float,
     chosen: np.ndarray,
     theta: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    most: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Every swap that loses at most theta units: a customer who holds a and could have b instead. On the CPU only.
+
+    With more than `most` of them it returns None, before it takes memory for them.
 
     Returns
     -------
@@ -232,6 +235,8 @@ def collect_swaps(
     arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta, close)
     found = _count_swaps(*arguments)
     n = int(found.sum())
+    if most is not None and n > most:
+        return None
     arc, cost, row = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     _write_swaps(*arguments, found, arc, cost, row)
     return arc, cost, row

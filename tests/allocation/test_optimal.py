@@ -52,7 +52,7 @@ def narrow(request, monkeypatch):
         monkeypatch.setattr(optimal_module, name, value)
     monkeypatch.setattr(_Solver, "_enough", lambda self, passes: 0.0)
     if request.param != "all swaps":
-        for name in ("ALL_SWAPS", "SWAPS_EACH"):
+        for name in ("ALL_SWAPS", "SWAPS_EACH", "ROOM"):
             monkeypatch.setattr(passes_module, name, 0)
         monkeypatch.setattr(passes_module, "most_swaps", lambda funds: 1)
 
@@ -220,3 +220,24 @@ def test_samples_are_laid_out_as_the_whole_so_that_nothing_is_compiled_twice(wri
     assert some.flags.c_contiguous
     assert some.flags.writeable == writeable
     assert _every(whole, 1).flags.writeable == writeable
+
+
+@pytest.mark.parametrize("narrower", [True, False])
+def test_a_window_with_too_many_customers_is_narrowed_or_only_its_cheapest_swaps_are_kept(monkeypatch, narrower):
+    for name, value in (("ALL_SWAPS", 1000), ("SWAPS_EACH", 1), ("ROOM", 2)):
+        monkeypatch.setattr(passes_module, name, value)
+    problem = campaign(5_000)
+    passes = passes_module.Passes.over(problem, problem.revenue_blocks(), 2.0**20)
+    chosen, offset = passes.empty_plan(), np.zeros(8)
+    passes.take(offset, chosen)
+    wide = passes.theta(offset, chosen, 4_000)
+    found = passes.near(offset, chosen, wide, 1, narrower)
+    assert (found.theta < wide) == narrower
+    arc, cost, _ = found.swaps
+    if narrower:  # every swap that loses at most so much, of few enough customers
+        assert 0 < len(found.rows) <= 2 * 5_000 // 32
+        assert cost.max() <= found.theta
+        assert (found.bound == np.int64(found.theta)).all()
+    else:  # the cheapest of every pair that anybody could make
+        assert cost.max() <= wide
+        assert np.bincount(arc).max() <= passes_module.most_swaps(8)

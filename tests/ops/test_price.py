@@ -76,6 +76,8 @@ def test_swaps(threads, shape):
         np.testing.assert_array_equal(near, np.flatnonzero(margin <= theta))
         expected = sorted((u, a * size + b, int(loss)) for a, b, loss, u in every if loss <= theta)
         arc, cost, row = swaps.collect_swaps(*arguments, theta)
+        assert swaps.collect_swaps(*arguments, theta, most=len(arc) - 1) is None
+        assert len(swaps.collect_swaps(*arguments, theta, most=len(arc))[0]) == len(arc)
         assert (np.diff(row) >= 0).all()
         assert sorted(zip(row.tolist(), arc.tolist(), cost.tolist(), strict=True)) == expected
 
