@@ -7,26 +7,37 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see
-from ptofa_gpu.ops.price import units
+from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 
 FAR = np.int64(1) << np.int64(62)
 
 
 @nb.njit(inline="always")
 def _keep(key, row, a, b, loss, u):
-    """Put a swap into the sorted list of the pair; a list that is full loses its last."""
-    j = key.shape[2] - 1
-    while j > 0 and key[a, b, j - 1] > loss:
-        key[a, b, j], row[a, b, j] = key[a, b, j - 1], row[a, b, j - 1]
-        j -= 1
-    key[a, b, j], row[a, b, j] = loss, u
+    """Put a swap in place of the dearest of the pair: lists are heaps, the dearest (of equals, the last) on top."""
+    most = key.shape[2]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= most:
+            break
+        other = child + 1
+        if other < most and (
+            key[a, b, other] > key[a, b, child]
+            or (key[a, b, other] == key[a, b, child] and row[a, b, other] > row[a, b, child])
+        ):
+            child = other
+        if key[a, b, child] < loss or (key[a, b, child] == loss and row[a, b, child] < u):
+            break
+        key[a, b, i], row[a, b, i] = key[a, b, child], row[a, b, child]
+        i = child
+    key[a, b, i], row[a, b, i] = loss, u
 
 
 @nb.njit(parallel=True, cache=True)
 def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, first, key, row, threads):
     """Add one block of customers to the lists. Every thread has some of the funds to move to, and sees everyone."""
-    size, most = key.shape[0], key.shape[2]
+    size = key.shape[0]
     funds = size - 1
     for t in nb.prange(threads):
         lo, hi = size * t // threads, size * (t + 1) // threads
@@ -49,7 +60,7 @@ def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, firs
                             continue
                     else:
                         loss = held - (units(revenue[u, b], scale) + offset[b])
-                    if loss > theta or np.int64(loss) >= key[a, b, most - 1]:
+                    if loss > theta or np.int64(loss) >= key[a, b, 0]:
                         continue
                     if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
                         _keep(key, row, a, b, np.int64(loss), first + u)
@@ -84,14 +95,22 @@ class Cheapest:
 
     def swaps(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
         """(arc, cost, row) as `collect_swaps` returns them, and (F + 1, F + 1) what any other swap costs at least."""
-        found = self.key < FAR
+        order = np.lexsort((self.row, self.key))
+        key, row = np.take_along_axis(self.key, order, 2), np.take_along_axis(self.row, order, 2)
+        found = key < FAR
         arc = np.nonzero(found.reshape(self.size**2, -1))[0]
-        bound = self.key[:, :, -1].copy()  # a full list: the others are no cheaper than its last
+        bound = key[:, :, -1].copy()  # a full list: the others are no cheaper than its last
         if self.theta < FAR:
             np.minimum(bound, np.int64(self.theta), out=bound)
-        return (arc.astype(np.int64), self.key[found], self.row[found]), bound
+        return (arc.astype(np.int64), key[found], row[found]), bound
 
 
-def most_swaps(funds: int) -> int:
-    """How many swaps of a pair are kept: many where pairs are few, and not fewer than four."""
-    return max(4, min(256, (1 << 22) // (funds + 1) ** 2))
+def most_swaps(funds: int, rows: int = 0, wrong: int = 0) -> int:
+    """How many swaps of a pair are kept: many where pairs are few, and not fewer than four.
+
+    Twice as many as there are exposures to put right where all of them are likely to need the same pair, so long as
+    the lists of all pairs stay small beside what is known of `rows` customers.
+    """
+    pairs = (funds + 1) ** 2
+    few = max(4, min(256, (1 << 22) // pairs))
+    return max(few, min(2 * wrong, rows // 4 // pairs))

@@ -19,8 +19,7 @@ import numba as nb
 import numpy as np
 
 from ptofa_gpu.allocation._heaps import build, grown, merge
-from ptofa_gpu.ops._rows import holds, mask_words, may_see
-from ptofa_gpu.ops.price import units
+from ptofa_gpu.ops._rows import holds, mask_words, may_see, units
 
 FAR = np.int64(1) << np.int64(62)
 DONE, WIDEN, STOPPED = 0, 1, 2

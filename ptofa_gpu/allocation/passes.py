@@ -19,6 +19,7 @@ from ptofa_gpu.allocation.dual import Choices, windows
 from ptofa_gpu.allocation.repair import order_slots
 from ptofa_gpu.allocation.ties import Groups
 from ptofa_gpu.device import array_namespace, to_device
+from ptofa_gpu.ops._rows import every
 from ptofa_gpu.ops.choices import choices, take
 from ptofa_gpu.ops.price import price_pass
 from ptofa_gpu.ops.swaps import collect_swaps, gather, near_rows, scatter, swap_margins
@@ -97,8 +98,8 @@ class Passes:
             return self
         tolerance, risk, mask, slots = self._host
         some = RevenueBlocks([ArrayRows(to_device(self.source.every(stride), "cpu"))])
-        mask, slots = (None if x is None else _every(x, stride) for x in (mask, slots))
-        return Passes(some, _every(tolerance, stride), risk, mask, slots, self.k, self.scale)
+        tolerance, mask, slots = every(0, stride, tolerance, mask, slots)
+        return Passes(some, tolerance, risk, mask, slots, self.k, self.scale)
 
     def empty_plan(self) -> Any:
         """(U, K) int16 to write a plan into: beside E when that is one array, else on the host."""
@@ -201,7 +202,7 @@ class Passes:
             narrower = False
         theta = wide
         self.count += 1
-        cheapest = Cheapest(self.funds, most_swaps(self.funds), min(theta, float(FAR)))
+        cheapest = Cheapest(self.funds, most_swaps(self.funds, self.rows, wrong), min(theta, float(FAR)))
         for lo, hi, data, _ in self._blocks():
             own = [to_device(x, "cpu") for x in data[:3]]
             mask = None if data[3] is None else to_device(data[3], "cpu")
@@ -273,11 +274,3 @@ class Passes:
     def _of(self, chosen: Any, lo: int, hi: int) -> Any:
         """A block's part of the plan, where the block is."""
         return chosen[lo:hi] if self._beside(chosen) else to_device(chosen[lo:hi], self.where)
-
-
-def _every(array: np.ndarray, stride: int) -> np.ndarray:
-    """Every stride-th row, laid out and writeable as the whole is: for anything else Numba would compile anew."""
-    out = np.ascontiguousarray(array[::stride])
-    if out is not array:
-        out.setflags(write=array.flags.writeable)
-    return out

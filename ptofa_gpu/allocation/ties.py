@@ -12,8 +12,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see
-from ptofa_gpu.ops.price import units
+from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 
 #: More kinds of customers than this are not worth a flow: the exchange takes them one by one.
 MOST_GROUPS = 1 << 15

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba as nb
 import numpy as np
 
@@ -31,6 +33,20 @@ def slot_numbers(slots: np.ndarray | None) -> np.ndarray:
     return ALL_SLOTS if slots is None else slots
 
 
+def every(first: int, stride: int, *arrays: Any) -> list[Any]:
+    """The rows first, first + stride, ... of arrays, laid out and writeable as the whole is: for anything else Numba
+    would compile its functions anew. None stays None."""
+    out = []
+    for array in arrays:
+        part = array
+        if array is not None and (first or stride > 1):
+            part = np.ascontiguousarray(array[first::stride])
+            if part.base is None:
+                part.setflags(write=array.flags.writeable)
+        out.append(part)
+    return out
+
+
 @nb.njit(inline="always")
 def n_chunks(rows):
     """How many chunks cover `rows` rows."""
@@ -57,24 +73,6 @@ def fixed(value, scale):
 def units(value, scale):
     """`value` in units, rounded to a whole number."""
     return (np.float64(value) * scale + ROUND) - ROUND
-
-
-@nb.njit
-def best_funds(revenue, tolerance, risk, mask, offset, scale, u, floor, value, fund):
-    """Fill `value` and `fund` with the customer's best reduced values above `floor`, ties by lower fund; how many."""
-    n, size = 0, value.size
-    for f in range(revenue.shape[1]):
-        if may_see(tolerance, risk, mask, u, f):
-            r = units(revenue[u, f], scale) + offset[f]
-            if r <= floor or (n == size and r <= value[size - 1]):
-                continue
-            j = min(n, size - 1)
-            while j > 0 and value[j - 1] < r:
-                value[j], fund[j] = value[j - 1], fund[j - 1]
-                j -= 1
-            value[j], fund[j] = r, f
-            n = min(n + 1, size)
-    return n
 
 
 @nb.njit(inline="always")

@@ -1,4 +1,4 @@
-"""Which funds customers take at given prices; of a sample, how close each choice is (twin of kernels/choices.cu)."""
+"""Which funds customers take at given prices, and how close each choice is (twin of kernels/choices.cu)."""
 
 from __future__ import annotations
 
@@ -7,33 +7,45 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CLOSED, EMPTY, best_funds, mask_words, slot_numbers
+from ptofa_gpu.ops._best import NONE, ROWS, best_keys, fund_of, key_bits, room, value_of
+from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, every, mask_words, n_chunks, slot_numbers
 
 
-@nb.njit(parallel=True, cache=True)
-def _choices(revenue, tolerance, risk, mask, offset, scale, k, slots, first, stride, held, other, margin, value):
-    rows, funds = held.shape[0], revenue.shape[1]
-    for i in nb.prange(rows):
-        u = first + i * stride
-        own = slots[u] if slots.size else k
-        best, fund = np.empty(k + 1), np.empty(k + 1, np.int64)
-        n = best_funds(revenue, tolerance, risk, mask, offset, scale, u, -np.inf, best, fund)
+@nb.njit
+def _write_choices(best, slots, k, funds, held, other, margin, value):
+    """What some customers take whose best keys are known."""
+    bits = key_bits(funds)
+    for i in range(held.shape[0]):
+        own = np.int64(slots[i]) if slots.size else k
         taken = 0
-        while taken < min(n, own) and best[taken] > 0.0:
+        while taken < own and value_of(best[taken, i], bits) > 0:
             taken += 1
-        alternative, worth = funds, 0.0
-        if taken == own and n > own and best[own] > 0.0:
-            alternative, worth = fund[own], best[own]
+        alternative, worth = funds, np.int64(0)
+        if taken == own and value_of(best[own, i], bits) > 0:
+            alternative, worth = fund_of(best[own, i], bits), value_of(best[own, i], bits)
         total = np.int64(0)
         for j in range(k):
+            fund, own_value = fund_of(best[j, i], bits), value_of(best[j, i], bits)
             if j < taken:
-                held[i, j], other[i, j], margin[i, j] = fund[j], alternative, best[j] - worth
-                total += np.int64(best[j])
-            elif j < min(n, own):
-                held[i, j], other[i, j], margin[i, j] = funds, fund[j], -best[j]
+                held[i, j], other[i, j], margin[i, j] = fund, alternative, own_value - worth
+                total += own_value
+            elif j < own and best[j, i] != NONE:
+                held[i, j], other[i, j], margin[i, j] = funds, fund, -own_value
             else:
                 held[i, j], other[i, j], margin[i, j] = funds, funds, np.inf
         value[i] = total
+
+
+@nb.njit(parallel=True, cache=True)
+def _choices(revenue, tolerance, risk, mask, offset, scale, k, slots, held, other, margin, value):
+    rows, funds = revenue.shape
+    for c in nb.prange(n_chunks(rows)):
+        scratch = room(funds, k + 1)
+        for lo in range(c * CHUNK, min(rows, (c + 1) * CHUNK), ROWS):
+            hi = min(rows, (c + 1) * CHUNK, lo + ROWS)
+            best_keys(revenue[lo:hi], tolerance[lo:hi], risk, mask[lo:hi], offset, scale, *scratch)
+            out = (held[lo:hi], other[lo:hi], margin[lo:hi], value[lo:hi])
+            _write_choices(scratch[0], slots[lo:hi], k, funds, *out)
 
 
 def choices(
@@ -48,7 +60,7 @@ def choices(
     first: int = 0,
     stride: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """What a sample of customers takes at these prices, slot by slot, and how close each choice is.
+    """What customers take at these prices, slot by slot, and how close each choice is.
 
     Parameters
     ----------
@@ -68,11 +80,12 @@ def choices(
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().choices(revenue, tolerance, risk, mask, offset, scale, k, slots, first, stride)
-    rows = len(range(first, revenue.shape[0], stride))
+    revenue, tolerance, mask, slots = every(first, stride, revenue, tolerance, mask, slots)
+    rows = revenue.shape[0]
     held, other = np.empty((rows, k), np.int16), np.empty((rows, k), np.int16)
     margin, value = np.empty((rows, k)), np.empty(rows, np.int64)
     data = (revenue, tolerance, risk, mask_words(mask), offset, scale)
-    _choices(*data, k, slot_numbers(slots), first, stride, held, other, margin, value)
+    _choices(*data, k, slot_numbers(slots), held, other, margin, value)
     return held, other, margin, exact_sum(value)
 
 
@@ -81,17 +94,25 @@ def exact_sum(value: np.ndarray) -> int:
     return (int((value >> 24).sum()) << 24) + int((value & 0xFFFFFF).sum())
 
 
+@nb.njit
+def _write_taken(best, slots, funds, chosen):
+    bits = key_bits(funds)
+    for i in range(chosen.shape[0]):
+        own = np.int64(slots[i]) if slots.size else chosen.shape[1]
+        for j in range(chosen.shape[1]):
+            fund = fund_of(best[j, i], bits) if value_of(best[j, i], bits) > 0 else EMPTY
+            chosen[i, j] = fund if j < own else CLOSED
+
+
 @nb.njit(parallel=True, cache=True)
-def _take(revenue, tolerance, risk, mask, offset, scale, chosen, slots, threads):
-    rows, k = chosen.shape
-    for t in nb.prange(threads):
-        value = np.empty(k)
-        fund = np.empty(k, np.int64)
-        for u in range(rows * t // threads, rows * (t + 1) // threads):
-            own = slots[u] if slots.size else k
-            n = best_funds(revenue, tolerance, risk, mask, offset, scale, u, 0.0, value, fund)
-            for j in range(k):
-                chosen[u, j] = CLOSED if j >= own else fund[j] if j < n else EMPTY
+def _take(revenue, tolerance, risk, mask, offset, scale, slots, chosen):
+    rows, funds = revenue.shape
+    for c in nb.prange(n_chunks(rows)):
+        scratch = room(funds, chosen.shape[1])
+        for lo in range(c * CHUNK, min(rows, (c + 1) * CHUNK), ROWS):
+            hi = min(rows, (c + 1) * CHUNK, lo + ROWS)
+            best_keys(revenue[lo:hi], tolerance[lo:hi], risk, mask[lo:hi], offset, scale, *scratch)
+            _write_taken(scratch[0], slots[lo:hi], funds, chosen[lo:hi])
 
 
 def take(
@@ -119,14 +140,4 @@ def take(
 
         _kernels.device_module().take(revenue, tolerance, risk, mask, offset, scale, chosen, slots)
         return
-    _take(
-        revenue,
-        tolerance,
-        risk,
-        mask_words(mask),
-        offset,
-        scale,
-        chosen,
-        slot_numbers(slots),
-        nb.get_num_threads(),
-    )
+    _take(revenue, tolerance, risk, mask_words(mask), offset, scale, slot_numbers(slots), chosen)

@@ -12,74 +12,68 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import best_funds, mask_words, may_see, slot_numbers, units
+from ptofa_gpu.ops._best import NONE, ROWS, best_keys, fund_of, key_bits, room, value_of
+from ptofa_gpu.ops._rows import every, mask_words, slot_numbers
+
+
+@nb.njit
+def _count(best, slots, k, delta, counts, swaps, rows):
+    """Add up what some customers take whose best keys are known; the value in two halves."""
+    funds = counts.size - 1
+    bits = key_bits(funds)
+    high, low = np.int64(0), np.int64(0)
+    for i in range(rows):
+        own = np.int64(slots[i]) if slots.size else k
+        if own == 0:
+            continue
+        taken = 0
+        while taken < own and value_of(best[taken, i], bits) > 0:
+            value = value_of(best[taken, i], bits)
+            high += value >> 24
+            low += value & 0xFFFFFF
+            counts[fund_of(best[taken, i], bits)] += 1
+            taken += 1
+        counts[funds] += own - taken
+        # what a chosen fund would be given up for: the best not chosen, or nothing
+        other, worth = funds, np.int64(0)
+        if best[taken, i] != NONE:
+            fund, value = fund_of(best[taken, i], bits), value_of(best[taken, i], bits)
+            if taken < own:
+                swaps[funds, fund] += -value < delta[funds, fund]
+            elif value > 0:
+                other, worth = fund, value
+        for j in range(taken):
+            fund = fund_of(best[j, i], bits)
+            swaps[fund, other] += value_of(best[j, i], bits) - worth < delta[fund, other]
+    return high, low
+
+
+@nb.njit
+def _price_rows(revenue, tolerance, risk, mask, offset, scale, delta, k, slots, counts, swaps):
+    rows, funds = revenue.shape
+    scratch = room(funds, k + 1)
+    high, low = np.int64(0), np.int64(0)
+    for lo in range(0, rows, ROWS):
+        hi = min(rows, lo + ROWS)
+        best_keys(revenue[lo:hi], tolerance[lo:hi], risk, mask[lo:hi], offset, scale, *scratch)
+        h, w = _count(scratch[0], slots[lo:hi], k, delta, counts, swaps, hi - lo)
+        high += h
+        low += w
+    return high, low
 
 
 @nb.njit(parallel=True, cache=True)
-def _price_pass_one(revenue, tolerance, risk, mask, offset, scale, delta, slots, first, stride, count, threads):
-    """`_price_pass` for one slot a customer: the best and the second best are enough."""
-    funds = revenue.shape[1]
+def _price_pass(revenue, tolerance, risk, mask, offset, scale, delta, k, slots, threads):
+    rows, funds = revenue.shape
     counts = np.zeros((threads, funds + 1), np.int64)
     swaps = np.zeros((threads, funds + 1, funds + 1), np.int64)
     high, low = np.zeros(threads, np.int64), np.zeros(threads, np.int64)
     for t in nb.prange(threads):
-        h, w = np.int64(0), np.int64(0)
-        for i in range(count * t // threads, count * (t + 1) // threads):
-            u = first + i * stride
-            if slots.size and slots[u] == 0:
-                continue
-            best, second = 0.0, -np.inf  # an empty slot is worth 0
-            best_fund, second_fund = funds, funds
-            for f in range(funds):
-                if may_see(tolerance, risk, mask, u, f):
-                    r = units(revenue[u, f], scale) + offset[f]
-                    if r > best:
-                        second, second_fund = best, best_fund
-                        best, best_fund = r, f
-                    elif r > second:
-                        second, second_fund = r, f
-            counts[t, best_fund] += 1
-            if best - second < delta[best_fund, second_fund]:
-                swaps[t, best_fund, second_fund] += 1
-            v = np.int64(best)
-            h += v >> 24
-            w += v & 0xFFFFFF
-        high[t], low[t] = h, w
-    return counts, swaps, high, low
-
-
-@nb.njit(parallel=True, cache=True)
-def _price_pass(revenue, tolerance, risk, mask, offset, scale, delta, k, slots, first, stride, count, threads):
-    funds = revenue.shape[1]
-    counts = np.zeros((threads, funds + 1), np.int64)
-    swaps = np.zeros((threads, funds + 1, funds + 1), np.int64)
-    high, low = np.zeros(threads, np.int64), np.zeros(threads, np.int64)
-    for t in nb.prange(threads):
-        h, w = np.int64(0), np.int64(0)
-        value, fund = np.empty(k + 1), np.empty(k + 1, np.int64)
-        for i in range(count * t // threads, count * (t + 1) // threads):
-            u = first + i * stride
-            own = slots[u] if slots.size else k
-            n = best_funds(revenue, tolerance, risk, mask, offset, scale, u, -np.inf, value, fund)
-            taken = 0
-            while taken < min(n, own) and value[taken] > 0.0:
-                v = np.int64(value[taken])
-                h += v >> 24
-                w += v & 0xFFFFFF
-                counts[t, fund[taken]] += 1
-                taken += 1
-            counts[t, funds] += own - taken
-            # what a chosen fund would be given up for: the best not chosen, or nothing
-            other, worth = funds, 0.0
-            if taken < n and (taken < own or value[taken] > 0.0):
-                if taken == own:
-                    other, worth = fund[taken], value[taken]
-                elif -value[taken] < delta[funds, fund[taken]]:
-                    swaps[t, funds, fund[taken]] += 1
-            for j in range(taken):
-                if value[j] - worth < delta[fund[j], other]:
-                    swaps[t, fund[j], other] += 1
-        high[t], low[t] = h, w
+        lo, hi = rows * t // threads, rows * (t + 1) // threads
+        own_counts, own_swaps = np.zeros(funds + 1, np.int64), np.zeros((funds + 1, funds + 1), np.int64)
+        part = (revenue[lo:hi], tolerance[lo:hi], risk, mask[lo:hi], offset, scale, delta, k, slots[lo:hi])
+        high[t], low[t] = _price_rows(*part, own_counts, own_swaps)
+        counts[t], swaps[t] = own_counts, own_swaps
     return counts, swaps, high, low
 
 
@@ -130,13 +124,8 @@ def price_pass(
         return _kernels.device_module().price_pass(
             revenue, tolerance, risk, mask, offset, scale, delta, k, slots, first, stride
         )
-    rows = revenue.shape[0]
-    count = len(range(first, rows, stride))
-    threads = max(1, min(nb.get_num_threads(), count // 1024))
-    arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, delta)
-    own = slot_numbers(slots)
-    if k == 1:
-        counts, swaps, high, low = _price_pass_one(*arguments, own, first, stride, count, threads)
-    else:
-        counts, swaps, high, low = _price_pass(*arguments, k, own, first, stride, count, threads)
+    revenue, tolerance, mask, slots = every(first, stride, revenue, tolerance, mask, slots)
+    threads = max(1, min(nb.get_num_threads(), revenue.shape[0] // 1024))
+    data = (revenue, tolerance, risk, mask_words(mask), offset, scale)
+    counts, swaps, high, low = _price_pass(*data, delta, k, slot_numbers(slots), threads)
     return counts.sum(0), swaps.sum(0), (int(high.sum()) << 24) + int(low.sum())

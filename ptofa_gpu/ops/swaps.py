@@ -13,31 +13,49 @@ import numba as nb
 import numpy as np
 
 from ptofa_gpu.device import is_cuda_array
-from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, holds, mask_words, may_see, n_chunks, units
+from ptofa_gpu.ops._best import NONE, ROWS, best_keys, fund_of, key_bits, room, value_of
+from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, every, holds, mask_words, may_see, n_chunks, units
 
 
 @nb.njit
-def _margin(revenue, tolerance, risk, mask, offset, scale, chosen, u):
-    """What the customer's cheapest swap loses; infinite where there is none."""
-    given, got = np.inf, -np.inf  # the cheapest fund held, the best one not held
-    for f in range(revenue.shape[1]):
-        if may_see(tolerance, risk, mask, u, f):
-            r = units(revenue[u, f], scale) + offset[f]
-            if holds(chosen, u, f):
-                given = min(given, r)
-            else:
-                got = max(got, r)
-    if holds(chosen, u, EMPTY):  # worth 0, and nothing may be put in place of it
-        return min(min(given, 0.0) - got, given)
-    return given - max(got, 0.0)
+def _margins(revenue, offset, scale, chosen, best, out):
+    """What the cheapest swap of some customers loses whose K + 1 best keys are known; infinite where there is none."""
+    bits = key_bits(revenue.shape[1])
+    for i in range(chosen.shape[0]):
+        given, has_empty = np.inf, False  # the cheapest fund held
+        for j in range(chosen.shape[1]):
+            f = chosen[i, j]
+            if f >= 0:
+                given = min(given, units(revenue[i, f], scale) + offset[f])
+            has_empty |= f == EMPTY
+        got = -np.inf  # the best one not held
+        for j in range(best.shape[0]):
+            key = best[j, i]
+            if key == NONE or not holds(chosen, i, fund_of(key, bits)):
+                if key != NONE:
+                    got = np.float64(value_of(key, bits))
+                break
+        if has_empty:  # worth 0, and nothing may be put in place of it
+            out[i] = min(min(given, 0.0) - got, given)
+        else:
+            out[i] = given - max(got, 0.0)
+
+
+@nb.njit
+def _margins_of(revenue, tolerance, risk, mask, offset, scale, chosen, scratch, out):
+    best_keys(revenue, tolerance, risk, mask, offset, scale, *scratch)
+    _margins(revenue, offset, scale, chosen, scratch[0], out)
 
 
 @nb.njit(parallel=True, cache=True)
-def _swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, stride, count):
-    margin = np.empty(count)
-    for i in nb.prange(count):
-        margin[i] = _margin(revenue, tolerance, risk, mask, offset, scale, chosen, i * stride)
-    return margin
+def _swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, margin):
+    rows, funds = revenue.shape
+    for c in nb.prange(n_chunks(rows)):
+        scratch = room(funds, chosen.shape[1] + 1)
+        for lo in range(c * CHUNK, min(rows, (c + 1) * CHUNK), ROWS):
+            hi = min(rows, (c + 1) * CHUNK, lo + ROWS)
+            part = (revenue[lo:hi], tolerance[lo:hi], risk, mask[lo:hi], offset, scale, chosen[lo:hi])
+            _margins_of(*part, scratch, margin[lo:hi])
 
 
 def swap_margins(
@@ -68,18 +86,27 @@ def swap_margins(
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, stride)
-    count = len(range(0, revenue.shape[0], stride))
-    return _swap_margins(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, stride, count)
+    revenue, tolerance, mask, chosen = every(0, stride, revenue, tolerance, mask, chosen)
+    margin = np.empty(revenue.shape[0])
+    _swap_margins(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, margin)
+    return margin
 
 
 @nb.njit(parallel=True, cache=True)
 def _count_near(revenue, tolerance, risk, mask, offset, scale, chosen, theta, near):
-    rows = revenue.shape[0]
+    rows, funds = revenue.shape
     found = np.zeros(n_chunks(rows), np.int64)
     for c in nb.prange(found.size):
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            near[u] = _margin(revenue, tolerance, risk, mask, offset, scale, chosen, u) <= theta
-            found[c] += near[u]
+        scratch, margin = room(funds, chosen.shape[1] + 1), np.empty(ROWS)
+        n = 0
+        for lo in range(c * CHUNK, min(rows, (c + 1) * CHUNK), ROWS):
+            hi = min(rows, (c + 1) * CHUNK, lo + ROWS)
+            part = (revenue[lo:hi], tolerance[lo:hi], risk, mask[lo:hi], offset, scale, chosen[lo:hi])
+            _margins_of(*part, scratch, margin)
+            for i in range(hi - lo):
+                near[lo + i] = margin[i] <= theta
+                n += margin[i] <= theta
+        found[c] = n
     return found
 
 
@@ -170,18 +197,17 @@ def _row_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, u, theta, 
                     arc[at + n], cost[at + n], row[at + n] = a * size + funds, np.int64(held), u
                 n += 1
         for b in range(funds):
-            if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
-                loss = held - (units(revenue[u, b], scale) + offset[b])
-                if loss <= theta:
-                    if write:
-                        arc[at + n], cost[at + n], row[at + n] = a * size + b, np.int64(loss), u
-                    n += 1
+            loss = held - (units(revenue[u, b], scale) + offset[b])
+            if loss <= theta and may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
+                if write:
+                    arc[at + n], cost[at + n], row[at + n] = a * size + b, np.int64(loss), u
+                n += 1
     return n
 
 
 @nb.njit(parallel=True, cache=True)
-def _count_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, close):
-    """Mark the rows that have a swap, and count swaps by chunks of rows."""
+def _count_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta):
+    """The swaps of the customers in each chunk of rows."""
     rows = revenue.shape[0]
     found = np.zeros(n_chunks(rows), np.int64)
     for c in nb.prange(found.size):
@@ -189,22 +215,19 @@ def _count_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, c
         data = (revenue, tolerance, risk, mask, offset, scale, chosen)
         n = 0
         for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            close[u] = _margin(*data, u) <= theta
-            if close[u]:
-                n += _row_swaps(*data, u, theta, none, none, none, 0, False)
+            n += _row_swaps(*data, u, theta, none, none, none, 0, False)
         found[c] = n
     return found
 
 
 @nb.njit(parallel=True, cache=True)
-def _write_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, close, found, arc, cost, row):
+def _write_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, found, arc, cost, row):
     rows = revenue.shape[0]
     for c in nb.prange(found.size):
         data = (revenue, tolerance, risk, mask, offset, scale, chosen)
         at = found[:c].sum()
         for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            if close[u]:
-                at += _row_swaps(*data, u, theta, arc, cost, row, at, True)
+            at += _row_swaps(*data, u, theta, arc, cost, row, at, True)
 
 
 def collect_swaps(
@@ -231,8 +254,7 @@ def collect_swaps(
     row : (n,) int64
         The customer. In order of the rows, the same for any number of threads.
     """
-    close = np.zeros(revenue.shape[0], np.bool_)
-    arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta, close)
+    arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta)
     found = _count_swaps(*arguments)
     n = int(found.sum())
     if most is not None and n > most:

@@ -54,7 +54,7 @@ def narrow(request, monkeypatch):
     if request.param != "all swaps":
         for name in ("ALL_SWAPS", "SWAPS_EACH", "ROOM"):
             monkeypatch.setattr(passes_module, name, 0)
-        monkeypatch.setattr(passes_module, "most_swaps", lambda funds: 1)
+        monkeypatch.setattr(passes_module, "most_swaps", lambda *_: 1)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -211,15 +211,16 @@ def test_infeasible_is_refused():
 
 @pytest.mark.parametrize("writeable", [True, False])
 def test_samples_are_laid_out_as_the_whole_so_that_nothing_is_compiled_twice(writeable):
-    from ptofa_gpu.allocation.passes import _every
+    from ptofa_gpu.ops._rows import every
 
     whole = np.arange(20, dtype=np.int8)
     whole.setflags(write=writeable)
-    some = _every(whole, 3)
+    some, nothing = every(0, 3, whole, None)
+    assert nothing is None
     np.testing.assert_array_equal(some, [0, 3, 6, 9, 12, 15, 18])
     assert some.flags.c_contiguous
     assert some.flags.writeable == writeable
-    assert _every(whole, 1).flags.writeable == writeable
+    assert every(0, 1, whole)[0] is whole
 
 
 @pytest.mark.parametrize("narrower", [True, False])
