@@ -10,6 +10,7 @@ Prices are whole units and all counts integers, so every step gives the same bit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,8 +28,8 @@ class Choices:
     value: int
 
 
-#: Looks at the customers at given prices; with the funds' excess known, chooses the windows `delta` anew.
-Look = Callable[[np.ndarray], Choices]
+#: Looks at the customers at given prices, with the given windows or, where the customers are few, better ones.
+Look = Callable[[np.ndarray, np.ndarray | None], Choices]
 
 
 @dataclass
@@ -71,9 +72,8 @@ class Quotas:
 
     def value(self, price: np.ndarray) -> float:
         """What the funds' side adds to the dual."""
-        if self.floating:
-            return float(price @ self.high)
-        return float(np.maximum(price, 0.0) @ self.high + np.minimum(price, 0.0) @ self.low)
+        terms = price * (self.high if self.floating else np.where(price > 0, self.high, self.low))
+        return math.fsum(terms.tolist())
 
     def clip(self, price: np.ndarray, before: np.ndarray, floor: np.ndarray) -> np.ndarray:
         """Prices that a step may lead to: not below `floor`, and not past 0 at one go (the dual has a kink there)."""
@@ -155,6 +155,10 @@ def solve_spd(matrix, vector):
 
 #: Newton has stalled when over some passes the error has not fallen to this share of what it was.
 STALL_SHARE = 0.7
+#: Customers that a window should hold at least, so that the estimate of a density stands on some numbers.
+IN_A_WINDOW = 32
+#: A step that went too far is taken again at no less and no more than these shares of it.
+SHORTEST, LONGEST = 1 / 32, 7 / 8
 
 
 def newton(
@@ -163,60 +167,97 @@ def newton(
     price: np.ndarray,
     floor: np.ndarray,
     enough: float,
+    delta: np.ndarray | None = None,
     patience: int = 6,
     worth: float = np.inf,
     stop: Callable[[], bool] = lambda: False,
 ) -> Prices:
     """Levenberg-Marquardt on the prices until at most `enough` exposures are in the wrong place, or it stalls.
 
+    A step that goes too far (the dual rises) is taken again, shorter: the dual is convex, so its slope along the step,
+    known at both ends, says where between them it turns.
+
     Parameters
     ----------
-    look : callable
-        One pass over the customers.
+    look : callable(price, delta)
+        One pass over the customers; with other windows than `delta` where it can choose better ones.
     quotas : Quotas
         For a subsample, their share of it.
     price : (F,) whole float64
     floor : (F,) whole float64
         The lowest price that means anything: 0, or minus the bonus on a fund's lower bound.
     enough : float
+    delta : (F + 1, F + 1) float64, optional
+        The windows of the first pass.
     patience : int
         Passes in which the error must fall to `STALL_SHARE` of what it was, or by `worth` exposures a pass. (With ties
         it does neither, and the exchange is quicker.)
     worth : float
         How many exposures a pass must put right to be worth its time.
     """
-    n = price.size
-    now = look(price)
-    passes, damping, failed = 1, 1e-2, 0
-    goal = now.value + quotas.value(price)
-    wrong = quotas.wrong_place(now.counts, price)
-    error = float(np.abs(wrong).sum()) / 2
-    errors = [error]
-    while error > enough and failed < 4 and not stop():
-        if passes > patience:
+    now = _Point(look(price, delta), price, quotas)
+    damping, failed = 1e-3, 0
+    errors = [now.error]
+    step = None  # one that went too far
+    while now.error > enough and failed < 4 and not stop():
+        if len(errors) > patience:
             before = errors[-1 - patience]
-            if error > max(STALL_SHARE * before, before - patience * worth):
+            if now.error > max(STALL_SHARE * before, before - patience * worth):
                 break
-        density = now.swaps / now.delta
-        density = (density + density.T) / 2  # the same density, seen from either side of the swap
-        np.fill_diagonal(density, 0.0)
-        curvature = np.diag(density.sum(1)[:n]) - density[:n, :n]
-        # a fund that nobody is about to swap moves by some windows at most
-        lift = (1.0 + np.abs(wrong)) / now.delta[:n, :n].diagonal()
-        curvature[np.diag_indices(n)] += lift * damping
-        reach = now.delta[:n, :n].diagonal()
-        step = np.clip(solve_spd(curvature, wrong), -2 * reach, 2 * reach)
+        density = now.density()
+        if step is None:
+            step = _step(density, now, damping)
         candidate = quotas.clip(np.rint(price + step), price, floor)
-        then = look(candidate)
-        passes += 1
-        new_goal = then.value + quotas.value(candidate)
-        new_wrong = quotas.wrong_place(then.counts, candidate)
-        new_error = float(np.abs(new_wrong).sum()) / 2
-        if new_goal < goal or (new_goal == goal and new_error < error):
-            price, now, goal, wrong, error = candidate, then, new_goal, new_wrong, new_error
+        moved = candidate - price
+        then = _Point(look(candidate, _next_windows(now.seen.delta, density, moved)), candidate, quotas)
+        errors.append(min(then.error, now.error))
+        if then.goal < now.goal or (then.goal == now.goal and then.error < now.error):
+            price, now, step = candidate, then, None
             damping, failed = max(damping * 0.2, 1e-6), 0
         else:
-            damping = max(damping * 16, 1e-2)
-            failed += 1
-        errors.append(error)
-    return Prices(price, now.delta, error, passes)
+            falls, rises = now.slope(moved), then.slope(moved)
+            turns = falls / (falls - rises) if falls < 0 < rises else 0.0
+            step, failed = moved * min(max(turns, SHORTEST), LONGEST), failed + 1
+            damping = max(damping * 4, 1e-2)
+    return Prices(price, now.seen.delta, now.error, len(errors))
+
+
+class _Point:
+    """What there is to know at some prices."""
+
+    def __init__(self, seen: Choices, price: np.ndarray, quotas: Quotas):
+        self.seen = seen
+        self.goal = seen.value + quotas.value(price)
+        self.wrong = quotas.wrong_place(seen.counts, price)
+        self.error = float(np.abs(self.wrong).sum()) / 2
+
+    def density(self) -> np.ndarray:
+        """(F + 1, F + 1) customers per unit of price who are about to swap a for b, seen from either side."""
+        density = self.seen.swaps / self.seen.delta
+        density = (density + density.T) / 2
+        np.fill_diagonal(density, 0.0)
+        return density
+
+    def slope(self, moved: np.ndarray) -> float:
+        """How the dual changes along `moved`."""
+        return -math.fsum((self.wrong * moved).tolist())
+
+
+def _step(density: np.ndarray, now: _Point, damping: float) -> np.ndarray:
+    n = now.wrong.size
+    out = density.sum(1)[:n]
+    curvature = np.diag(out) - density[:n, :n]
+    reach = now.seen.delta[:n, :n].diagonal()
+    # a fund that nobody is about to swap moves by some windows at most
+    curvature[np.diag_indices(n)] += damping * np.maximum(out, (1.0 + np.abs(now.wrong)) / reach)
+    return np.clip(solve_spd(curvature, now.wrong), -2 * reach, 2 * reach)
+
+
+def _next_windows(delta: np.ndarray, density: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Windows for the next pass: half as far as two prices moved apart, with some customers in each."""
+    moved = np.append(moved, 0.0)
+    filled = np.divide(IN_A_WINDOW, density, out=2 * delta, where=density > 0)
+    wanted = np.maximum(np.abs(moved[:, None] - moved[None, :]) / 2, filled)
+    wanted = np.clip(wanted, delta / 16, 4 * delta)
+    np.fill_diagonal(wanted, delta.diagonal())
+    return np.maximum(np.rint(wanted), 1.0)

@@ -40,10 +40,13 @@ PATHS_AT_A_TIME = 20_000
 FIRST_WINDOW, FOR_EACH = 8192, 64
 #: How much wider the next window may be at most.
 WIDER = 4
+#: Where one window puts less than this share right, the rest is far off: with so few funds every pair gets a window of
+#: its own.
+TOO_LITTLE, FEW_FUNDS = 1 / 8, 32
 #: An exchange that took more paths than this may go on with a narrower window.
 MANY_PATHS = 64
 # rough costs in nanoseconds, only to choose between another pass and another path; they never depend on the machine
-_ROW, _PAIR, _SOLVE, _PATH, _NODE, _ARC = 48.0, 3.0, 0.35, 2000.0, 400.0, 12.0
+_ROW, _PAIR, _SOLVE, _PATH, _NODE, _ARC = 4.0, 1.0, 0.35, 2000.0, 400.0, 12.0
 
 
 @dataclass
@@ -104,8 +107,8 @@ class _Solver:
             # a sample's own quotas are off by about sqrt(n F) exposures: closer than that is wasted
             enough = 0.25 * math.sqrt(self.problem.n_funds * self.problem.slots / stride)
             found = newton(
-                lambda p, some=some, quotas=quotas: self._judge(some, p, quotas),  # type: ignore[misc]
-                quotas, price, self.floor, enough, self._patience(SAMPLE_PATIENCE), self._worth(some),
+                lambda p, _, some=some, quotas=quotas: self._judge(some, p, quotas),  # type: ignore[misc]
+                quotas, price, self.floor, enough, None, self._patience(SAMPLE_PATIENCE), self._worth(some),
                 self.watch.expired,
             )  # fmt: skip
             price, delta = found.price, found.delta
@@ -137,12 +140,12 @@ class _Solver:
     def _refine(self, price: np.ndarray, delta: np.ndarray | None) -> np.ndarray:
         """Newton's method on everyone, with the last sample's windows."""
 
-        def look(p: np.ndarray) -> Choices:
-            return self._judge(self.all, p, self.quotas) if delta is None else self.all.look(self.bonus - p, delta)
+        def look(p: np.ndarray, windows: np.ndarray | None) -> Choices:
+            return self._judge(self.all, p, self.quotas) if delta is None else self.all.look(self.bonus - p, windows)
 
         enough = self._enough(self.all)
         patience, worth = self._patience(PATIENCE), self._worth(self.all)
-        return newton(look, self.quotas, price, self.floor, enough, patience, worth, self.watch.expired).price
+        return newton(look, self.quotas, price, self.floor, enough, delta, patience, worth, self.watch.expired).price
 
     def _enough(self, passes: Passes) -> float:
         """How many exposures in the wrong place the exchange puts right in less time than a pass takes."""
@@ -260,6 +263,8 @@ class _Solver:
             if status == WIDEN:
                 # so much further as there is left to do; the cheapest of what is left may be as far as the last was
                 left = self._wrong(passes.held(chosen), price, quotas)
+                if paths < TOO_LITTLE * left and passes.funds <= FEW_FUNDS:
+                    theta = math.inf
                 theta *= min(max(1.0, 1.5 * left / paths), WIDER) if paths and left < before else WIDER
                 before = left
                 if theta > 2.0**52:
