@@ -36,11 +36,10 @@ def _keep(key, row, a, b, loss, u):
 
 @nb.njit(parallel=True, cache=True)
 def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, first, key, row, threads):
-    """Add one block of customers to the lists. Every thread has some of the funds to move to, and sees everyone."""
+    """Add some customers to the lists. Every thread has some of the funds that are given up, and sees everyone."""
     size = key.shape[0]
     funds = size - 1
     for t in nb.prange(threads):
-        lo, hi = size * t // threads, size * (t + 1) // threads
         for u in range(revenue.shape[0]):
             empty = False
             for j in range(chosen.shape[1]):
@@ -51,19 +50,38 @@ def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, firs
                 if a == EMPTY:
                     empty = True
                     a = funds
-                else:
+                if a % threads != t:
+                    continue
+                if a < funds:
                     held = units(revenue[u, a], scale) + offset[a]
-                for b in range(lo, hi):
-                    if b == funds:
-                        loss = held
-                        if a == funds:
-                            continue
-                    else:
-                        loss = held - (units(revenue[u, b], scale) + offset[b])
+                    if held <= theta and np.int64(held) < key[a, funds, 0]:
+                        _keep(key, row, a, funds, np.int64(held), first[u])
+                for b in range(funds):
+                    loss = held - (units(revenue[u, b], scale) + offset[b])
                     if loss > theta or np.int64(loss) >= key[a, b, 0]:
                         continue
-                    if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
-                        _keep(key, row, a, b, np.int64(loss), first + u)
+                    if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
+                        _keep(key, row, a, b, np.int64(loss), first[u])
+
+
+@nb.njit(cache=True)
+def _listed(key, row):
+    """The entries of all lists one after the other: arc, cost, row."""
+    size, most = key.shape[0], key.shape[2]
+    n = 0
+    for a in range(size):
+        for b in range(size):
+            for j in range(most):
+                n += key[a, b, j] < FAR
+    arc, cost, rows = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    n = 0
+    for a in range(size):
+        for b in range(size):
+            for j in range(most):
+                if key[a, b, j] < FAR:
+                    arc[n], cost[n], rows[n] = a * size + b, key[a, b, j], row[a, b, j]
+                    n += 1
+    return arc, cost, rows
 
 
 class Cheapest:
@@ -87,30 +105,25 @@ class Cheapest:
         offset: np.ndarray,
         scale: float,
         chosen: Any,
-        first: int,
+        rows: np.ndarray,
     ) -> None:
-        """Look at the customers first, first + 1, ...; all on the host."""
+        """Look at some customers, whose numbers are `rows`; all on the host."""
         data = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen)
-        _cheapest(*data, self.theta, first, self.key, self.row, nb.get_num_threads())
+        _cheapest(*data, self.theta, rows, self.key, self.row, nb.get_num_threads())
 
     def swaps(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-        """(arc, cost, row) as `collect_swaps` returns them, and (F + 1, F + 1) what any other swap costs at least."""
-        order = np.lexsort((self.row, self.key))
-        key, row = np.take_along_axis(self.key, order, 2), np.take_along_axis(self.row, order, 2)
-        found = key < FAR
-        arc = np.nonzero(found.reshape(self.size**2, -1))[0]
-        bound = key[:, :, -1].copy()  # a full list: the others are no cheaper than its last
+        """(arc, cost, row), and (F + 1, F + 1) what any other swap costs at least."""
+        bound = self.key[:, :, 0].copy()  # a full list: the others are no cheaper than its dearest
         if self.theta < FAR:
             np.minimum(bound, np.int64(self.theta), out=bound)
-        return (arc.astype(np.int64), key[found], row[found]), bound
+        return _listed(self.key, self.row), bound
 
 
-def most_swaps(funds: int, rows: int = 0, wrong: int = 0) -> int:
-    """How many swaps of a pair are kept: many where pairs are few, and not fewer than four.
+def most_swaps(funds: int, rows: int, wrong: int) -> int:
+    """How many swaps of a pair are kept.
 
-    Twice as many as there are exposures to put right where all of them are likely to need the same pair, so long as
-    the lists of all pairs stay small beside what is known of `rows` customers.
+    Not fewer than four, and twice as many as there are exposures to put right, for all of them may need the same pair;
+    so long as the lists of all pairs stay small, in themselves or beside what is known of `rows` customers.
     """
     pairs = (funds + 1) ** 2
-    few = max(4, min(256, (1 << 22) // pairs))
-    return max(few, min(2 * wrong, rows // 4 // pairs))
+    return max(4, min(2 * wrong + 4, max(min(256, (1 << 22) // pairs), rows // 4 // pairs)))

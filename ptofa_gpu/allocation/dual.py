@@ -70,10 +70,15 @@ class Quotas:
         count = counts[: price.size]
         return np.maximum(count - most, 0.0) - np.maximum(least - count, 0.0)
 
-    def value(self, price: np.ndarray) -> float:
-        """What the funds' side adds to the dual."""
-        terms = price * (self.high if self.floating else np.where(price > 0, self.high, self.low))
-        return math.fsum(terms.tolist())
+    def rise(self, before: np.ndarray, after: np.ndarray) -> float:
+        """How much the funds' side adds to the dual from some prices to others (its sums alone would be rounded)."""
+        if self.floating:
+            return math.fsum(((after - before) * self.high).tolist())
+        past = np.sign(before) * np.sign(after) < 0  # then by way of 0
+        middle = np.where(past, 0.0, after)
+        first = np.where(np.maximum(before, middle) > 0, self.high, self.low)
+        second = np.where(after > 0, self.high, self.low)
+        return math.fsum([*((middle - before) * first).tolist(), *((after - middle) * second).tolist()])
 
     def clip(self, price: np.ndarray, before: np.ndarray, floor: np.ndarray) -> np.ndarray:
         """Prices that a step may lead to: not below `floor`, and not past 0 at one go (the dual has a kink there)."""
@@ -106,57 +111,42 @@ def windows(held: np.ndarray, other: np.ndarray, margin: np.ndarray, wrong: np.n
     return np.maximum(np.minimum(reach[:, None], reach[None, :]), 1.0)
 
 
-@nb.njit(parallel=True, cache=True)
-def _column_parallel(a, j):
-    n = a.shape[0]
-    for i in nb.prange(j, n):
-        total = a[i, j]
-        for p in range(j):
-            total -= a[i, p] * a[j, p]
-        a[i, j] = total
-
-
-@nb.njit(cache=True)
-def _column(a, j):
-    for i in range(j, a.shape[0]):
-        total = a[i, j]
-        for p in range(j):
-            total -= a[i, p] * a[j, p]
-        a[i, j] = total
+@nb.njit
+def _take_off(row, pivot, factor):
+    for i in range(row.size):
+        row[i] -= factor * pivot[i]
 
 
 @nb.njit(cache=True)
 def solve_spd(matrix, vector):
     """Solve a symmetric positive definite system by Cholesky, in one fixed order of operations.
 
-    (A library's solver may split the work between threads in ways that change the last bits, and with them the plan.)
+    (A library's solver may split the work between threads in ways that change the last bits, and with them the plan.
+    Whole rows are taken off others here, so that the compiler can use vectors and keep the order of every sum.)
     """
     n = vector.size
-    a = matrix.copy()
+    a = matrix.copy()  # becomes U with U^T U = matrix
     x = vector.copy()
     for j in range(n):
-        if n < 192:
-            _column(a, j)
-        else:  # every sum keeps its order, whoever makes it
-            _column_parallel(a, j)
         root = np.sqrt(max(a[j, j], 1e-300))
         for i in range(j, n):
-            a[i, j] /= root
-    for i in range(n):
-        for p in range(i):
-            x[i] -= a[i, p] * x[p]
-        x[i] /= a[i, i]
+            a[j, i] /= root
+        x[j] /= root
+        for i in range(j + 1, n):
+            if a[j, i] != 0.0:
+                _take_off(a[i, i:], a[j, i:], a[j, i])
+                x[i] -= a[j, i] * x[j]
     for i in range(n - 1, -1, -1):
-        for p in range(i + 1, n):
-            x[i] -= a[p, i] * x[p]
         x[i] /= a[i, i]
+        for p in range(i):
+            x[p] -= a[p, i] * x[i]
     return x
 
 
 #: Newton has stalled when over some passes the error has not fallen to this share of what it was.
-STALL_SHARE = 0.7
+STALL_SHARE = 0.85
 #: Customers that a window should hold at least, so that the estimate of a density stands on some numbers.
-IN_A_WINDOW = 32
+IN_A_WINDOW = 64
 #: A step that went too far is taken again at no less and no more than these shares of it.
 SHORTEST, LONGEST = 1 / 32, 7 / 8
 
@@ -202,7 +192,7 @@ def newton(
     while now.error > enough and failed < 4 and not stop():
         if len(errors) > patience:
             before = errors[-1 - patience]
-            if now.error > max(STALL_SHARE * before, before - patience * worth):
+            if now.error > STALL_SHARE * before:
                 break
         density = now.density()
         if step is None:
@@ -211,9 +201,12 @@ def newton(
         moved = candidate - price
         then = _Point(look(candidate, _next_windows(now.seen.delta, density, moved)), candidate, quotas)
         errors.append(min(then.error, now.error))
-        if then.goal < now.goal or (then.goal == now.goal and then.error < now.error):
+        rise = then.above(now)
+        if rise < 0 or (rise == 0 and then.error < now.error):
             price, now, step = candidate, then, None
-            damping, failed = max(damping * 0.2, 1e-6), 0
+            if not failed:
+                damping = max(damping * 0.2, 1e-6)
+            failed = 0
         else:
             falls, rises = now.slope(moved), then.slope(moved)
             turns = falls / (falls - rises) if falls < 0 < rises else 0.0
@@ -226,10 +219,13 @@ class _Point:
     """What there is to know at some prices."""
 
     def __init__(self, seen: Choices, price: np.ndarray, quotas: Quotas):
-        self.seen = seen
-        self.goal = seen.value + quotas.value(price)
+        self.seen, self.price, self.quotas = seen, price, quotas
         self.wrong = quotas.wrong_place(seen.counts, price)
         self.error = float(np.abs(self.wrong).sum()) / 2
+
+    def above(self, other: _Point) -> float:
+        """How much higher the dual is here."""
+        return self.seen.value - other.seen.value + self.quotas.rise(other.price, self.price)
 
     def density(self) -> np.ndarray:
         """(F + 1, F + 1) customers per unit of price who are about to swap a for b, seen from either side."""
@@ -254,10 +250,12 @@ def _step(density: np.ndarray, now: _Point, damping: float) -> np.ndarray:
 
 
 def _next_windows(delta: np.ndarray, density: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Windows for the next pass: half as far as two prices moved apart, with some customers in each."""
-    moved = np.append(moved, 0.0)
-    filled = np.divide(IN_A_WINDOW, density, out=2 * delta, where=density > 0)
-    wanted = np.maximum(np.abs(moved[:, None] - moved[None, :]) / 2, filled)
-    wanted = np.clip(wanted, delta / 16, 4 * delta)
-    np.fill_diagonal(wanted, delta.diagonal())
-    return np.maximum(np.rint(wanted), 1.0)
+    """Windows for the next pass: half as far as a fund moved against the others, with some customers in each."""
+    reach = delta.diagonal()
+    total = density.sum(1)
+    apart = np.append(moved, 0.0)
+    apart = np.abs(apart[:, None] - apart[None, :])
+    mean = np.divide((density * apart).sum(1), total, out=np.zeros_like(total), where=total > 0)
+    filled = np.divide(IN_A_WINDOW, total, out=4 * reach, where=total > 0)
+    wanted = np.clip(np.maximum(mean / 2, filled), reach / 16, 4 * reach)
+    return np.maximum(np.rint(np.minimum(wanted[:, None], wanted[None, :])), 1.0)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu.allocation.auction import FINER
 from ptofa_gpu.allocation.dual import Choices, Quotas, newton
 from ptofa_gpu.allocation.exchange import DONE, WIDEN, Supply, exchange
 from ptofa_gpu.allocation.passes import ALL_SWAPS, Passes
@@ -29,24 +30,26 @@ if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
     from ptofa_gpu.allocation.watch import Watch
 
-#: Customers in the samples: the first is solved exactly from scratch, the others by Newton's method from the last.
-SMALL_SAMPLE, FIRST_SAMPLE, GROWTH = 1024, 20_000, 8
+#: Customers in the samples: the first holds an auction, the others refine its prices; and for each fund at least.
+SMALL_SAMPLE, FIRST_SAMPLE, GROWTH, EACH_FUND = 1024, 20_000, 8, 64
+#: Bytes of E that a sample may copy: so many, or so many for each customer there is.
+SAMPLE_BYTES, SAMPLE_EACH = 1 << 26, 24
+#: Customers for each fund that it takes for Newton's method to find its way: the curvature of fewer is mostly noise.
+CURVATURE = 500
+#: An auction's first steps, in median margins; it ends where finer ones leave no less than this share wrong.
+COARSEST, BETTER = 4, 0.9
 #: Passes in which Newton's method must get somewhere.
-SAMPLE_PATIENCE, PATIENCE = 6, 3
+SAMPLE_PATIENCE, PATIENCE = 6, 4
 #: Passes a larger sample is likely to take.
 SAMPLE_PASSES = 5
 PATHS_AT_A_TIME = 20_000
 #: Rows the first window of an exchange takes in: at least so many, and so many for each exposure in the wrong place.
 FIRST_WINDOW, FOR_EACH = 8192, 64
-#: How much wider the next window may be at most.
-WIDER = 4
-#: Where one window puts less than this share right, the rest is far off: with so few funds every pair gets a window of
-#: its own.
-TOO_LITTLE, FEW_FUNDS = 1 / 8, 32
-#: An exchange that took more paths than this may go on with a narrower window.
-MANY_PATHS = 64
+#: How much wider the next window is. Where one puts less than this share right the rest is far off: then its square,
+#: and with so few funds every pair gets a window of its own.
+WIDER, TOO_LITTLE, FEW_FUNDS = 4, 1 / 8, 32
 # rough costs in nanoseconds, only to choose between another pass and another path; they never depend on the machine
-_ROW, _PAIR, _SOLVE, _PATH, _NODE, _ARC = 4.0, 1.0, 0.35, 2000.0, 400.0, 12.0
+_ROW, _PAIR, _SOLVE, _PATH, _NODE, _ARC = 4.0, 1.0, 0.055, 2000.0, 40.0, 1.2
 
 
 @dataclass
@@ -79,6 +82,15 @@ def optimal(
     return _Solver(problem, source, watch).solve(warm_start)
 
 
+@dataclass
+class _Sample:
+    """Every n-th customer and their share of the quotas."""
+
+    passes: Passes
+    stride: int
+    quotas: Quotas
+
+
 class _Solver:
     def __init__(self, problem: AllocationProblem, source: RevenueBlocks, watch: Watch):
         self.problem, self.watch = problem, watch
@@ -97,51 +109,114 @@ class _Solver:
 
     def solve(self, warm_start: np.ndarray | None) -> Optimum:
         everyone = self.all
-        price = self._start(warm_start)
-        size, delta = FIRST_SAMPLE, None
-        while True:
-            stride = max(1, everyone.rows // size)
-            if stride == 1:
-                break
-            some, quotas = everyone.every(stride), self._share(stride)
-            # a sample's own quotas are off by about sqrt(n F) exposures: closer than that is wasted
-            enough = 0.25 * math.sqrt(self.problem.n_funds * self.problem.slots / stride)
-            found = newton(
-                lambda p, _, some=some, quotas=quotas: self._judge(some, p, quotas),  # type: ignore[misc]
-                quotas, price, self.floor, enough, None, self._patience(SAMPLE_PATIENCE), self._worth(some),
-                self.watch.expired,
-            )  # fmt: skip
-            price, delta = found.price, found.delta
-            if found.error > 4 * enough:
-                price = self._exact(some, price, stride)
-            everyone.count += some.count
-            # a larger sample spares everyone most of what this one leaves to put right, unless it takes longer itself
-            size *= GROWTH
-            if size > everyone.rows or stride * enough <= SAMPLE_PASSES * self._worth(everyone) * size / everyone.rows:
-                break
+        price, delta, settled = self._from_samples(warm_start)
+        if not settled:
+            price = self._refine(price, delta)
         chosen = everyone.empty_plan()
         everyone.take(self.bonus - price, chosen)
-        if self._wrong(everyone.held(chosen), price) > self._enough(everyone) and not self._untie(price, chosen):
-            price = self._refine(price, delta)
-            everyone.take(self.bonus - price, chosen)
-            if self._wrong(everyone.held(chosen), price) > self._enough(everyone):
-                self._untie(price, chosen)
+        if self._wrong(everyone.held(chosen), price) > self._enough(everyone):
+            self._untie(everyone, price, chosen, self.quotas)
         self.watch.advance(everyone.rows // 2)  # the rest is a plan already, all but a few exposures
         return self._settle(price, chosen)
 
     # -- prices --------------------------------------------------------------------------------------------------
-    def _share(self, stride: int) -> Quotas:
-        rows = self.all.rows
-        return self.quotas.share(len(range(0, rows, stride)) / rows)
+    def _from_samples(self, warm_start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None, bool]:
+        """Prices of ever larger samples, the last windows, and whether Newton's method on everyone would change little.
+
+        That is so where everyone took part in an auction, and where many are indifferent at the prices there are.
+        """
+        everyone = self.all
+        delta, size = None, FIRST_SAMPLE
+        if warm_start is None:
+            some = self._every(everyone.rows if self._few(everyone) else SMALL_SAMPLE)
+            price = self._auction(some)
+            if some.stride == 1:
+                return price, None, True
+        else:
+            price = self._warm(warm_start)
+        while everyone.rows // size > 1:
+            some = self._every(size)
+            # a sample's own quotas are off by about sqrt(n F) exposures: closer than that is wasted, and from prices
+            # that were right before it leads away
+            enough = 0.25 * math.sqrt(everyone.funds * self.problem.slots / some.stride)
+            if not self._few(some.passes):
+                found = newton(
+                    lambda p, _, some=some: self._judge(some.passes, p, some.quotas),  # type: ignore[misc]
+                    some.quotas, price, self.floor, enough if warm_start is None else 4 * enough, None,
+                    self._patience(SAMPLE_PATIENCE), self._worth(some.passes), self.watch.expired,
+                )  # fmt: skip
+                price, delta = found.price, found.delta
+                if found.error > 4 * enough:
+                    price = self._exact(some, price)
+                everyone.count += some.passes.count
+                if found.error > 4 * enough and self._are_tied(some.passes, price):
+                    return price, delta, True
+            # a larger sample spares everyone most of what this one leaves to put right, unless it takes longer itself
+            size *= GROWTH
+            if size > everyone.rows or enough * some.stride <= (
+                SAMPLE_PASSES * self._worth(everyone) * size / everyone.rows
+            ):
+                break
+        return price, delta, False
+
+    def _few(self, passes: Passes) -> bool:
+        """Whether there are few customers to a fund."""
+        return passes.rows < CURVATURE * passes.funds
+
+    def _every(self, size: int) -> _Sample:
+        """So many customers, or more where there are many funds, spread evenly, with their share of the quotas."""
+        rows, funds = self.all.rows, self.all.funds
+        most = max(SAMPLE_BYTES, SAMPLE_EACH * rows) // (4 * funds)
+        size = min(max(size, EACH_FUND * funds // self.all.k), most)
+        stride = max(1, rows // size) if size < rows else 1
+        if rows > most:
+            stride = max(stride, -(-rows // most))
+        return _Sample(self.all.every(stride), stride, self.quotas.share(len(range(0, rows, stride)) / rows))
+
+    def _are_tied(self, some: Passes, price: np.ndarray) -> bool:
+        """Whether more customers are indifferent at exact prices than there are funds to be priced by them."""
+        return int((some.margins(self.bonus - price) == 0).sum()) > 4 * some.funds + some.rows // 256
+
+    def _auction(self, some: _Sample) -> np.ndarray:
+        """Prices by an auction among few customers."""
+        first = np.full(some.passes.funds, self.bonus if self.problem.case == "under" else 0.0)
+        margin = some.passes.margins(self.bonus - first)
+        margin = margin[(margin > 0) & np.isfinite(margin)]
+        spread = float(np.partition(margin, margin.size // 2)[margin.size // 2]) if margin.size else 1.0
+        # what the sample's own quotas miss by chance a little more room makes up for
+        quota = _whole(some.quotas.high) if some.stride == 1 else self._roomy(some.quotas).high
+        eps = max(1.0, COARSEST * spread)
+        found, price, least, in_vain = first, first, np.inf, 0
+        while in_vain < 2 and not self.watch.expired():
+            price, ended = some.passes.auction(self.bonus, price, quota, int(eps))
+            counts = some.passes.look(self.bonus - price, np.zeros((some.passes.funds + 1,) * 2)).counts
+            wrong = self._wrong(counts, price, Quotas(some.quotas.low, quota))
+            in_vain = 0 if wrong < BETTER * least else in_vain + 1
+            if wrong < least:
+                found, least = price, wrong
+            if not ended or eps == 1.0:
+                break
+            eps = max(1.0, eps // FINER)
+        return self._grounded(found)
+
+    def _grounded(self, price: np.ndarray) -> np.ndarray:
+        if self.quotas.floating:
+            price = price - price.min()
+        return np.maximum(price, self.floor)
 
     def _judge(self, some: Passes, price: np.ndarray, quotas: Quotas) -> Choices:
         return some.judge(self.bonus - price, lambda counts: quotas.wrong_place(counts, price))
 
     def _refine(self, price: np.ndarray, delta: np.ndarray | None) -> np.ndarray:
         """Newton's method on everyone, with the last sample's windows."""
+        some = self._every(FIRST_SAMPLE)
+        if delta is None and some.stride > 1:
+            delta = self._judge(some.passes, price, some.quotas).delta
 
         def look(p: np.ndarray, windows: np.ndarray | None) -> Choices:
-            return self._judge(self.all, p, self.quotas) if delta is None else self.all.look(self.bonus - p, windows)
+            if windows is None or delta is None:
+                return self._judge(self.all, p, self.quotas)
+            return self.all.look(self.bonus - p, windows)
 
         enough = self._enough(self.all)
         patience, worth = self._patience(PATIENCE), self._worth(self.all)
@@ -164,61 +239,47 @@ class _Solver:
         """How many exposures are in the wrong place."""
         return float(np.abs((quotas or self.quotas).wrong_place(counts, price)).sum()) / 2
 
-    def _start(self, warm_start: np.ndarray | None) -> np.ndarray:
+    def _warm(self, price: np.ndarray) -> np.ndarray:
         level = self.bonus if self.problem.case == "under" else 0.0
-        if warm_start is None:
-            return self._small_exact(np.full(self.problem.n_funds, level))
-        price = np.rint(np.asarray(warm_start, np.float64) * self.scale) + level
-        if self.quotas.floating:
-            price -= price.min()
-        return np.maximum(price, self.floor)
+        return self._grounded(np.rint(np.asarray(price, np.float64) * self.scale) + level)
 
-    def _small_exact(self, price: np.ndarray) -> np.ndarray:
-        """Prices of a small sample, solved exactly from scratch: Newton's method is slow far from the answer."""
-        stride = max(1, self.all.rows // max(SMALL_SAMPLE, 4 * self.problem.n_funds // self.problem.k))
-        return self._exact(self.all.every(stride), price, stride)
-
-    def _exact(self, some: Passes, price: np.ndarray, stride: int) -> np.ndarray:
-        """Prices of a sample, solved exactly.
-
-        The sample's quotas err on the side that a sample can meet, so that nobody's price stands for a missing fund.
-        """
-        share = self._share(stride)
+    def _roomy(self, share: Quotas) -> Quotas:
+        """A sample's quotas, erring on the side that a sample can meet: nobody's price stands for a missing fund."""
         high = _whole(share.high * 0.98) if self.problem.case == "under" else np.ceil(share.high * 1.02)
-        quotas = Quotas(np.floor(share.low * 0.98), high)
-        chosen = some.empty_plan()
-        some.take(self.bonus - price, chosen)
-        price, _ = self._put_right(some, price, chosen, quotas)
-        if self.quotas.floating:
-            price = price - price.min()
-        return np.maximum(price, self.floor)
+        return Quotas(np.floor(share.low * 0.98), high)
+
+    def _exact(self, some: _Sample, price: np.ndarray) -> np.ndarray:
+        """Prices of a sample, solved exactly."""
+        quotas, chosen = self._roomy(some.quotas), some.passes.empty_plan()
+        some.passes.take(self.bonus - price, chosen)
+        self._untie(some.passes, price, chosen, quotas)
+        price, _ = self._put_right(some.passes, price, chosen, quotas)
+        return self._grounded(price)
 
     # -- the plan ------------------------------------------------------------------------------------------------
-    def _untie(self, price: np.ndarray, chosen: Any) -> bool:
-        """Decide for all who are indifferent at these prices at once; whether little is left to put right."""
-        offset = self.bonus - price
-        groups = self.all.tied(offset, chosen)
+    def _untie(self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas) -> None:
+        """Decide for all who are indifferent at these prices at once, if they matter."""
+        groups = passes.tied(self.bonus - price, chosen)
         if (
             groups is None
             or not groups.known
-            or sum(map(len, groups.rows)) * 4 < self._wrong(self.all.held(chosen), price)
+            or sum(map(len, groups.rows)) * 4 < self._wrong(passes.held(chosen), price, quotas)
         ):
-            return False
+            return
         has, picks, customers = groups.table()
         rows = np.concatenate(groups.rows)
-        held = self.all.few(rows, chosen)
+        held = passes.few(rows, chosen)
         kinds = np.concatenate(groups.kinds)
         own = has[kinds[:, None], held] & (held >= -1)  # -1 is the last column: the empty slot
-        fixed = self.all.held(chosen)[:-1] - np.bincount(held[own & (held >= 0)], minlength=self.problem.n_funds)
-        least, most = self.quotas.wanted(price)
+        fixed = passes.held(chosen)[:-1] - np.bincount(held[own & (held >= 0)], minlength=self.problem.n_funds)
+        least, most = quotas.wanted(price)
         must = np.append(np.maximum(least - fixed, 0), 0).astype(np.int64)
-        may = np.append(np.maximum(most - np.maximum(least, fixed), 0), self.problem.slots).astype(np.int64)
+        may = np.append(np.maximum(most - np.maximum(least, fixed), 0), passes.rows * passes.k).astype(np.int64)
         deal(groups, share_out(has, picks, customers, must, may), rows, kinds, held)
-        self.all.put(chosen, rows, held)
-        return self._wrong(self.all.held(chosen), price) <= self._enough(self.all)
+        passes.put(chosen, rows, held)
 
     def _exchange(
-        self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas, theta: float, narrower: bool
+        self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas, theta: float
     ) -> tuple[int, int, np.ndarray, float]:
         """One exchange over the swaps that lose at most theta: its status, paths, prices after it, and its theta."""
         high, low = quotas.high.astype(np.int64), quotas.low.astype(np.int64)
@@ -233,7 +294,7 @@ class _Solver:
             supply.free = high
         if not excess.any():
             return DONE, 0, price, theta
-        found = passes.near(self.bonus - price, chosen, theta, int(np.abs(excess).sum()), narrower)
+        found = passes.near(self.bonus - price, chosen, theta, int(np.abs(excess).sum()))
         done = exchange(
             *found.data, self.bonus - price, self.scale, found.chosen, np.append(excess, -excess.sum()), supply,
             found.bound, found.swaps, PATHS_AT_A_TIME,
@@ -252,21 +313,16 @@ class _Solver:
 
         Returns the prices it ends with, and whether it is done (else the time was up).
         """
-        theta, went_well, before = self._window(passes, price, chosen, quotas), True, math.inf
+        theta = self._window(passes, price, chosen, quotas)
         while True:
             if self.watch.expired():
                 return price, False
-            status, paths, price, theta = self._exchange(passes, price, chosen, quotas, theta, went_well)
+            status, paths, price, theta = self._exchange(passes, price, chosen, quotas, theta)
             if status == DONE:
                 return price, True
-            went_well = paths > MANY_PATHS
             if status == WIDEN:
-                # so much further as there is left to do; the cheapest of what is left may be as far as the last was
-                left = self._wrong(passes.held(chosen), price, quotas)
-                if paths < TOO_LITTLE * left and passes.funds <= FEW_FUNDS:
-                    theta = math.inf
-                theta *= min(max(1.0, 1.5 * left / paths), WIDER) if paths and left < before else WIDER
-                before = left
+                little = paths < TOO_LITTLE * self._wrong(passes.held(chosen), price, quotas)
+                theta *= (math.inf if passes.funds <= FEW_FUNDS else WIDER**2) if little else WIDER
                 if theta > 2.0**52:
                     theta = math.inf
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu._lazy import require
+from ptofa_gpu.allocation.auction import auction_phase
 from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
 from ptofa_gpu.allocation.candidates import FAR, Cheapest, most_swaps
 from ptofa_gpu.allocation.dual import Choices, windows
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 ALL_SWAPS, SWAPS_EACH, MOST_SWAPS = 1 << 18, 1 << 10, 1 << 24
 #: Bytes a customer that the customers of a window may take, and their swaps.
 ROOM = 16
+#: Bytes of E that are copied at a time.
+PORTION = 1 << 22
 #: Customers in the sample that says how far a window must reach.
 MARGINS = 50_000
 
@@ -46,6 +49,27 @@ class Candidates:
     swaps: tuple[np.ndarray, np.ndarray, np.ndarray]
     bound: np.ndarray
     theta: float
+
+
+@dataclass
+class _Some:
+    """A few customers, on the host."""
+
+    rows: np.ndarray
+    revenue: np.ndarray
+    tolerance: np.ndarray
+    mask: np.ndarray | None
+    held: np.ndarray
+
+
+def _together(parts: list[_Some]) -> _Some:
+    if len(parts) == 1:
+        return parts[0]
+    mask = None if parts[0].mask is None else np.concatenate([p.mask for p in parts if p.mask is not None])
+    rows, revenue, tolerance, held = (
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("rows", "revenue", "tolerance", "held")
+    )
+    return _Some(rows, revenue, tolerance, mask, held)
 
 
 class Passes:
@@ -132,12 +156,24 @@ class Passes:
         held, other, margin = (np.concatenate(x) for x in zip(*parts, strict=True))
         counts = np.bincount(held, minlength=size)
         # as many customers as a larger sample is likely to find in the wrong place
-        least = max(32, int(np.sqrt(margin.size / self.funds)))
+        least = max(8, int(np.sqrt(margin.size / self.funds)))
         delta = windows(held, other, margin, wrong(counts), least)
         close = margin < delta[held, other]
         pair = held[close].astype(np.int64) * size + other[close]
         swaps = np.bincount(pair, minlength=size**2).reshape(size, size)
         return Choices(counts, swaps, delta, value)
+
+    def margins(self, offset: np.ndarray) -> np.ndarray:
+        """By how much the best alternative to each choice is worse; infinite where there is none."""
+        parts = [choices(*data, offset, self.scale, self.k, slots)[2] for _, _, data, slots in self._blocks()]
+        return np.concatenate([to_device(x, "cpu").ravel() for x in parts])
+
+    def auction(self, bonus: float, price: np.ndarray, quota: np.ndarray, eps: int) -> tuple[np.ndarray, bool]:
+        """Prices after a phase of an auction; for few customers, who are copied to the host."""
+        self.count += 1
+        tolerance, risk, mask, slots = self._host
+        revenue = to_device(self.source.assemble(), "cpu")
+        return auction_phase(revenue, tolerance, risk, mask, slots, self.k, bonus, self.scale, quota, eps, price)
 
     def take(self, offset: np.ndarray, chosen: Any) -> None:
         """Write what everybody takes."""
@@ -177,41 +213,65 @@ class Passes:
         place = min(-(-wanted * margins.size // at), margins.size - 1)
         return float(max(np.partition(margins, place)[place], 1.0))
 
-    def near(self, offset: np.ndarray, chosen: Any, theta: float, wrong: int, narrower: bool = False) -> Candidates:
+    def near(self, offset: np.ndarray, chosen: Any, theta: float, wrong: int) -> Candidates:
         """The customers with a swap that loses at most theta, and their swaps.
 
         `wrong` exposures are to be put right: it depends on them how many customers are too many. Where there are too
-        many the window is made narrower, or else only the cheapest swaps of every pair of funds come back.
+        many only the cheapest swaps of every pair of funds come back.
         """
+        self.count += 1
         few = min(max(ALL_SWAPS, SWAPS_EACH * wrong), MOST_SWAPS)
         most_rows = max(few // (self.k * self.funds), ROOM * self.rows // (4 * self.funds))
-        most = min(max(few, ROOM * self.rows // 24), MOST_SWAPS)
-        wide = theta
-        while np.isfinite(theta) or self.rows * self.k * self.funds <= few:
-            self.count += 1
-            near = self._near(offset, chosen, theta)
-            if sum(map(len, near)) <= most_rows:
-                rows, data, held = self._gather(near, chosen)
-                swaps = collect_swaps(*data, offset, self.scale, held, theta, most)
-                if swaps is not None:
-                    bound = np.full((self.funds + 1,) * 2, FAR if np.isinf(theta) else np.int64(theta))
-                    return Candidates(rows, data, held, swaps, bound, theta)
-            before, theta = theta, self.theta(offset, chosen, most_rows // 4)
-            if not narrower or theta >= before:
-                break
-            narrower = False
-        theta = wide
-        self.count += 1
-        cheapest = Cheapest(self.funds, most_swaps(self.funds, self.rows, wrong), min(theta, float(FAR)))
+        if np.isinf(theta) and self.rows * self.k * self.funds > few:
+            most_rows = 0
+        parts: list[_Some] = []
+        cheapest, found = None, 0
         for lo, hi, data, _ in self._blocks():
-            own = [to_device(x, "cpu") for x in data[:3]]
-            mask = None if data[3] is None else to_device(data[3], "cpu")
-            part = to_device(chosen[lo:hi], "cpu")
-            cheapest.add(own[0], own[1], own[2], mask, offset, self.scale, part, lo)
+            part = self._of(chosen, lo, hi)
+            near_here = near_rows(*data, offset, self.scale, part, theta)
+            found += len(near_here)
+            if cheapest is None and found > most_rows:
+                cheapest = Cheapest(self.funds, most_swaps(self.funds, self.rows, wrong), min(theta, float(FAR)))
+                while parts:
+                    self._add(cheapest, parts.pop(0), offset)
+            for some in self._portions(near_here) if cheapest else (near_here,):
+                own = self._gathered(data, part, some, lo)
+                if cheapest:
+                    self._add(cheapest, own, offset)
+                else:
+                    parts.append(own)
+        if cheapest is None:
+            all_of_them = _together(parts)
+            data = (all_of_them.revenue, all_of_them.tolerance, self._host[1], all_of_them.mask)
+            most = min(max(few, ROOM * self.rows // 24), MOST_SWAPS)
+            swaps = collect_swaps(*data, offset, self.scale, all_of_them.held, theta, most)
+            if swaps is not None:
+                bound = np.full((self.funds + 1,) * 2, FAR if np.isinf(theta) else np.int64(theta))
+                return Candidates(all_of_them.rows, data, all_of_them.held, swaps, bound, theta)
+            cheapest = Cheapest(self.funds, most_swaps(self.funds, self.rows, wrong), min(theta, float(FAR)))
+            self._add(cheapest, all_of_them, offset)
         (arc, cost, row), bound = cheapest.swaps()
-        rows, row = np.unique(row, return_inverse=True)
+        listed = np.zeros(self.rows, np.bool_)
+        listed[row] = True
+        rows = np.flatnonzero(listed)
         data, held = self._rows(rows, chosen)
-        return Candidates(rows, data, held, (arc, cost, row.astype(np.int64)), bound, theta)
+        return Candidates(rows, data, held, (arc, cost, np.searchsorted(rows, row)), bound, theta)
+
+    def _add(self, cheapest: Cheapest, some: _Some, offset: np.ndarray) -> None:
+        data = (some.revenue, some.tolerance, self._host[1], some.mask, offset, self.scale, some.held)
+        cheapest.add(*data, some.rows)
+
+    def _gathered(self, data: tuple[Any, ...], chosen: Any, rows: Any, first: int) -> _Some:
+        """A few customers of a block, copied to the host; `rows` count within the block, which begins at `first`."""
+        mask = None if data[3] is None else gather(data[3], rows)
+        held = gather(chosen, rows)
+        return _Some(to_device(rows, "cpu") + first, gather(data[0], rows), gather(data[1], rows), mask, held)
+
+    def _portions(self, rows: Any) -> Iterator[Any]:
+        """Few enough rows at a time to be copied."""
+        step = max(1, PORTION // (4 * self.funds))
+        for lo in range(0, len(rows), step):
+            yield rows[lo : lo + step]
 
     def tied(self, offset: np.ndarray, chosen: Any) -> Groups | None:
         """Customers who are indifferent between several choices, by kind; None when there are too many kinds."""
@@ -228,25 +288,6 @@ class Passes:
         return groups
 
     # -- a few customers, on the host ----------------------------------------------------------------------------
-    def _near(self, offset: np.ndarray, chosen: Any, theta: float) -> list[Any]:
-        """The rows of every block that have a swap which loses at most theta, where the block is."""
-        return [
-            near_rows(*data, offset, self.scale, self._of(chosen, lo, hi), theta) for lo, hi, data, _ in self._blocks()
-        ]
-
-    def _gather(self, near: list[Any], chosen: Any) -> tuple[np.ndarray, tuple[Any, Any, Any, Any], Any]:
-        parts: list[tuple[Any, ...]] = []
-        for rows, (lo, hi, data, _) in zip(near, self._blocks(), strict=True):
-            part = self._of(chosen, lo, hi)
-            mask = None if data[3] is None else gather(data[3], rows)
-            own = (to_device(rows, "cpu") + lo, gather(data[0], rows), gather(data[1], rows), mask, gather(part, rows))
-            parts.append(own)
-        together: list[Any] = [
-            None if x[0] is None else np.concatenate(x) if len(x) > 1 else x[0] for x in zip(*parts, strict=True)
-        ]
-        found, revenue, tolerance, mask, held = together
-        return found, (revenue, tolerance, self._host[1], mask), held
-
     def _rows(self, rows: np.ndarray, chosen: Any) -> tuple[Any, np.ndarray]:
         tolerance, risk, mask, _ = self._host
         revenue = to_device(self.source.rows(rows), "cpu")

@@ -48,7 +48,8 @@ def test_equals_min_cost_flow_on_larger_instances(arguments):
 @pytest.fixture(params=["all swaps", "the cheapest swaps of each pair"])
 def narrow(request, monkeypatch):
     """Samples and windows so small that every stage of the solver has something to do on tiny instances."""
-    for name, value in (("SMALL_SAMPLE", 3), ("FIRST_SAMPLE", 6), ("GROWTH", 2), ("ALL_SWAPS", 0), ("FIRST_WINDOW", 1)):
+    small = {"SMALL_SAMPLE": 3, "FIRST_SAMPLE": 6, "GROWTH": 2, "EACH_FUND": 0, "CURVATURE": 0, "FIRST_WINDOW": 1}
+    for name, value in {**small, "ALL_SWAPS": 0}.items():
         monkeypatch.setattr(optimal_module, name, value)
     monkeypatch.setattr(_Solver, "_enough", lambda self, passes: 0.0)
     if request.param != "all swaps":
@@ -223,22 +224,32 @@ def test_samples_are_laid_out_as_the_whole_so_that_nothing_is_compiled_twice(wri
     assert every(0, 1, whole)[0] is whole
 
 
-@pytest.mark.parametrize("narrower", [True, False])
-def test_a_window_with_too_many_customers_is_narrowed_or_only_its_cheapest_swaps_are_kept(monkeypatch, narrower):
-    for name, value in (("ALL_SWAPS", 1000), ("SWAPS_EACH", 1), ("ROOM", 2)):
-        monkeypatch.setattr(passes_module, name, value)
+def test_of_too_many_customers_only_the_cheapest_swaps_are_kept(monkeypatch):
     problem = campaign(5_000)
     passes = passes_module.Passes.over(problem, problem.revenue_blocks(), 2.0**20)
     chosen, offset = passes.empty_plan(), np.zeros(8)
     passes.take(offset, chosen)
     wide = passes.theta(offset, chosen, 4_000)
-    found = passes.near(offset, chosen, wide, 1, narrower)
-    assert (found.theta < wide) == narrower
-    arc, cost, _ = found.swaps
-    if narrower:  # every swap that loses at most so much, of few enough customers
-        assert 0 < len(found.rows) <= 2 * 5_000 // 32
-        assert cost.max() <= found.theta
-        assert (found.bound == np.int64(found.theta)).all()
-    else:  # the cheapest of every pair that anybody could make
-        assert cost.max() <= wide
-        assert np.bincount(arc).max() <= passes_module.most_swaps(8)
+    every = passes.near(offset, chosen, wide, 3)
+    assert every.swaps[1].max() <= wide
+    assert (every.bound == np.int64(wide)).all()
+    for name, value in (("ALL_SWAPS", 1000), ("SWAPS_EACH", 1), ("ROOM", 2)):
+        monkeypatch.setattr(passes_module, name, value)
+    few = passes.near(offset, chosen, wide, 3)
+    most = passes_module.most_swaps(8, 5_000, 3)
+    arc, cost, row = few.swaps
+    assert np.bincount(arc).max() == most < np.bincount(every.swaps[0]).max()
+    for pair in np.unique(every.swaps[0]):
+        # the cheapest, of equals those of the first customers; and the others are no cheaper than the bound
+        mine, theirs = (
+            np.lexsort((r, c))[:most]
+            for c, r in (
+                (cost[arc == pair], few.rows[row[arc == pair]]),
+                (every.swaps[1][every.swaps[0] == pair], every.rows[every.swaps[2][every.swaps[0] == pair]]),
+            )
+        )
+        np.testing.assert_array_equal(cost[arc == pair][mine], every.swaps[1][every.swaps[0] == pair][theirs])
+        kept = few.rows[row[arc == pair]][mine]
+        np.testing.assert_array_equal(kept, every.rows[every.swaps[2][every.swaps[0] == pair]][theirs])
+        full = len(kept) == most
+        assert few.bound[pair // 9, pair % 9] == (cost[arc == pair].max() if full else np.int64(wide))

@@ -17,7 +17,8 @@ def test_passes_over_kernels_equal_passes_over_twins(device_ops, monkeypatch, cu
     quota = rng.multinomial(k * customers, rng.dirichlet(np.ones(funds)))
     own = rng.integers(0, k + 1, customers) if k > 1 else k
     problem = ptofa.AllocationProblem(E, quota, own, tolerance, risk, excluded=[(3, 0), (customers - 1, funds - 1)])
-    for name, value in (("SMALL_SAMPLE", 40), ("FIRST_SAMPLE", 100), ("ALL_SWAPS", 0)):
+    small = {"SMALL_SAMPLE": 40, "FIRST_SAMPLE": 100, "ALL_SWAPS": 0, "EACH_FUND": 0, "CURVATURE": 0}
+    for name, value in small.items():
         monkeypatch.setattr(optimal, name, value)  # so that every stage has something to do
     twin = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax")
     ops = device_ops()
