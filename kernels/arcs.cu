@@ -45,27 +45,31 @@ extern "C" __global__ void __launch_bounds__(256)
   }
 }
 
-// Marks the customers who hold a (-1: an empty slot) and could have b; a warp has 32 of them at a time.
+__device__ __forceinline__ double swap_gain(const float* row, int a, int b) {
+  return __dsub_rn((double)row[b], a >= 0 ? (double)row[a] : 0.0);
+}
+
+// Marks the customers who hold a (-1: an empty slot), could have b, and gain at least so much by it (E_b - E_a); a warp
+// has 32 of them at a time.
 extern "C" __global__ void __launch_bounds__(256)
-    mark_candidates(const signed char* tolerance, const signed char* risk, const u64* mask, int words,
-                    const short* chosen, i64 rows, int k, int a, int b, unsigned* marks, u64* in_tile) {
+    mark_candidates(const float* revenue, const signed char* tolerance, const signed char* risk, const u64* mask,
+                    int words, const short* chosen, i64 rows, int funds, int k, int a, int b, double least,
+                    unsigned* marks, u64* in_tile) {
   const int lane = threadIdx.x & 31;
   const i64 stride = (i64)gridDim.x * blockDim.x;
   for (i64 base = (i64)blockIdx.x * blockDim.x + threadIdx.x - lane; base < rows; base += stride) {
     const i64 u = base + lane;
-    const bool could =
-        u < rows && holds(chosen, k, u, a) && !holds(chosen, k, u, b) && may_see(tolerance, risk, mask, words, u, b);
+    const bool could = u < rows && holds(chosen, k, u, a) && !holds(chosen, k, u, b) &&
+                       may_see(tolerance, risk, mask, words, u, b) && swap_gain(revenue + u * funds, a, b) >= least;
     mark_rows(in_tile, marks, base >> 5, __ballot_sync(0xffffffffu, could));
   }
 }
 
-// gain[i] = E_b - E_a of the first min(count, *found) customers in `customers`.
+// gain[i] of the first min(count, *found) customers in `customers`.
 extern "C" __global__ void __launch_bounds__(256) swap_gains(const float* revenue, const i64* customers, i64 count,
                                                              const i64* found, int funds, int a, int b, double* gain) {
   const i64 n = *found < count ? *found : count;
   const i64 stride = (i64)gridDim.x * blockDim.x;
-  for (i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride) {
-    const float* row = revenue + customers[i] * funds;
-    gain[i] = __dsub_rn((double)row[b], a >= 0 ? (double)row[a] : 0.0);
-  }
+  for (i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride)
+    gain[i] = swap_gain(revenue + customers[i] * funds, a, b);
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import EMPTY
+from ptofa_gpu.device import to_device
+from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.blocks import RevenueBlocks
@@ -19,19 +21,57 @@ SAMPLE_PAIRS = 1 << 15
 MOVES_COMPARED = 6
 
 
+@nb.njit(cache=True)
+def _gains(value, allowed, pick, rank, more, unseen):
+    """See `Sample.gains`. For each arc the best `more` gains are kept, the largest first."""
+    rows, funds = value.shape
+    best, found = np.empty((funds + 1, funds, more)), np.zeros((funds + 1, funds), np.int64)
+    for i in range(rows):
+        empty = False
+        for j in range(pick.shape[1]):
+            a = pick[i, j]
+            if a == CLOSED or (a == EMPTY and empty):
+                continue
+            given = 0.0
+            if a == EMPTY:
+                empty, a = True, funds
+            else:
+                given = np.float64(value[i, a])
+            for b in range(funds):
+                if not allowed[i, b] or holds(pick, i, b):
+                    continue
+                gain = np.float64(value[i, b]) - given
+                n = found[a, b]
+                if n == more and gain <= best[a, b, more - 1]:
+                    continue
+                at = min(n, more - 1)
+                while at > 0 and best[a, b, at - 1] < gain:
+                    best[a, b, at] = best[a, b, at - 1]
+                    at -= 1
+                best[a, b, at] = gain
+                found[a, b] = min(n + 1, more)
+    last, least = np.full((funds + 1, funds), unseen), np.full((funds + 1, funds), -np.inf)
+    for a in range(funds + 1):
+        for b in range(funds):
+            if found[a, b] > 0:
+                last[a, b] = best[a, b, min(rank, found[a, b]) - 1]
+            if found[a, b] == more:
+                least[a, b] = best[a, b, more - 1]
+    return last, least
+
+
 class Sample:
-    """Some customers, spread evenly, who stand for all where gains along arcs are estimated."""
+    """Some customers, spread evenly, who stand for all where gains along arcs are estimated; on the host."""
 
     def __init__(self, problem: AllocationProblem, revenue: RevenueBlocks):
         rows = max(256, SAMPLE_PAIRS // (problem.k * problem.n_funds))
         self.stride = max(1, problem.n_customers // rows)
-        #: (F, n) float64 and bool: a fund's values lie side by side
-        self.value = np.ascontiguousarray(revenue.every(self.stride).T, dtype=np.float64)
-        self.allowed = np.ascontiguousarray(may_see_rows(problem, slice(None, None, self.stride)).T)
+        self.value = to_device(revenue.every(self.stride), "cpu")
+        self.allowed = may_see_rows(problem, slice(None, None, self.stride))
         # as finite as it must be for sums along paths to be compared
         self.unseen = -4.0 * (problem.max_revenue + 1.0)
 
-    def gains(self, chosen: np.ndarray, amount: int) -> np.ndarray:
+    def gains(self, chosen: Any, amount: int) -> tuple[np.ndarray, np.ndarray]:
         """What the last of the `amount` best customers gains by swapping fund a for fund b.
 
         Parameters
@@ -43,25 +83,15 @@ class Sample:
 
         Returns
         -------
-        (F + 1, F) float64
+        last : (F + 1, F) float64
             Currency; row F: taking b into an empty slot. Where the sample has too few customers, what the last of them
             gains; where it has none, less than any swap can lose.
+        least : (F + 1, F) float64
+            A gain that rather more customers reach, -inf where the sample has too few to tell.
         """
-        n_funds = len(self.value)
-        pick = chosen[:: self.stride]
-        row, slot = np.nonzero(pick >= 0)
-        held = pick[row, slot]
-        take = np.where(self.allowed, self.value, -np.inf)
-        take[held, row] = -np.inf
+        pick = np.ascontiguousarray(to_device(chosen[:: self.stride], "cpu"))
         rank = -(-amount // self.stride)
-        out = np.full((n_funds + 1, n_funds), self.unseen)
-        order = np.argsort(held, kind="stable")
-        bounds = np.searchsorted(held[order], np.arange(n_funds + 1))
-        for a in range(n_funds):
-            of = row[order[bounds[a] : bounds[a + 1]]]
-            _last_of_best(take[:, of] - self.value[a, of], rank, out[a])
-        _last_of_best(take[:, (pick == EMPTY).any(1)], rank, out[n_funds])
-        return out
+        return _gains(self.value, self.allowed, pick, rank, rank + rank // 2 + 4, self.unseen)
 
 
 def may_see_rows(problem: AllocationProblem, rows: Any) -> np.ndarray:
@@ -72,19 +102,6 @@ def may_see_rows(problem: AllocationProblem, rows: Any) -> np.ndarray:
         word = problem.mask[rows][:, fund >> 6]
         allowed &= ((word >> (fund & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
     return allowed
-
-
-def _last_of_best(gains: np.ndarray, rank: int, out: np.ndarray) -> None:
-    """Write the rank-th largest number of each row, or the smallest where there are fewer, where there are any."""
-    n = gains.shape[1]
-    if n == 0:
-        return
-    at = max(0, n - rank)
-    last = gains.max(1) if at == n - 1 else np.partition(gains, at, axis=1)[:, at]
-    few = ~np.isfinite(last)
-    if few.any():
-        last[few] = np.where(np.isfinite(gains[few]), gains[few], np.inf).min(1)
-    np.copyto(out, last, where=np.isfinite(last))
 
 
 def best_path(gain: np.ndarray, has_spare: np.ndarray, is_open: np.ndarray) -> list[int] | None:

@@ -205,8 +205,7 @@ def _heuristic(problem: AllocationProblem, device: Any, watch: Watch, options: d
     revenue = _blocks(problem, device, options)
     funds = heuristic(problem, revenue, options.get("tail", "zero"), watch)
     if repair:
-        host = funds if isinstance(funds, np.ndarray) else funds.get()
-        funds = to_device(complete(problem, host, _blocks(problem, "cpu", options), watch), device)
+        funds = complete(problem, funds, revenue, watch)
     return _plan(problem, funds, "heuristic", device, relaxed=repair and on_infeasible == "relax")
 
 

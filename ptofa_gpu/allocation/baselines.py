@@ -21,7 +21,7 @@ def topk(problem: AllocationProblem, revenue: RevenueBlocks) -> Any:
     for lo, hi, block in revenue.iterate():
         score_and_pick(
             block,
-            *_limits(problem, xp, lo, hi),
+            *_limits(problem, revenue, lo, hi),
             xp.zeros(hi - lo, xp.uint8),
             np.zeros(n_funds),
             np.ones(n_funds, bool),
@@ -36,7 +36,7 @@ def topk(problem: AllocationProblem, revenue: RevenueBlocks) -> Any:
 def close_slots(problem: AllocationProblem, picks: Any) -> None:
     """Empty, in (U, K) `picks`, the slots that customers do not have."""
     if problem.slots_of is not None:
-        slots = array_namespace(picks).asarray(problem.slots_of)
+        slots = problem.limits("cpu" if isinstance(picks, np.ndarray) else "cuda")[3]
         for j in range(problem.k):
             picks[slots <= j, j] = -1
 
@@ -60,9 +60,8 @@ def manual(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any = N
     order = _priority(problem, revenue, priority)
     chosen = xp.full((n_customers, problem.k), -1, xp.int16)
     filled = xp.zeros(n_customers, xp.int16)
-    slots = problem.k if problem.slots_of is None else xp.asarray(problem.slots_of)
-    tolerance = xp.asarray(problem.tolerance)
-    mask = None if problem.mask is None else xp.asarray(problem.mask)
+    tolerance, _, mask, own = problem.limits(revenue.device)
+    slots = problem.k if own is None else own
     for f in order:
         quota = int(problem.quota[f])
         free = (filled < slots) & (tolerance >= int(problem.risk[f]))
@@ -73,17 +72,16 @@ def manual(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any = N
             rows = rows[_best(xp, revenue.column(f, rows), quota)]
         chosen[rows, filled[rows]] = f
         filled[rows] += 1
-    if problem.k > 1:
-        from ptofa_gpu.allocation.repair import put_in_order
+    from ptofa_gpu.allocation.repair import put_in_order
 
-        put_in_order(chosen, revenue)
+    put_in_order(chosen, revenue)
     return chosen
 
 
-def _limits(problem: AllocationProblem, xp: Any, lo: int, hi: int) -> tuple[Any, Any, Any]:
+def _limits(problem: AllocationProblem, revenue: RevenueBlocks, lo: int, hi: int) -> tuple[Any, Any, Any]:
     """tolerance, risk and mask of a block's customers, on its device."""
-    mask = None if problem.mask is None else xp.asarray(problem.mask[lo:hi])
-    return xp.asarray(problem.tolerance[lo:hi]), xp.asarray(problem.risk), mask
+    tolerance, risk, mask, _ = problem.limits(revenue.device)
+    return tolerance[lo:hi], risk, None if mask is None else mask[lo:hi]
 
 
 def _best(xp: Any, values: Any, n: int) -> Any:
@@ -105,7 +103,7 @@ def _priority(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any)
         shift = problem.fixed_point_shift
         sums = np.zeros(n, np.int64)
         for lo, hi, block in revenue.iterate():
-            sums += column_sums(block, *_limits(problem, array_namespace(revenue), lo, hi), shift)
+            sums += column_sums(block, *_limits(problem, revenue, lo, hi), shift)
         mean = np.ldexp(sums.astype(np.float64), -shift) / np.maximum(problem.eligible_counts(), 1)
         return [int(f) for f in np.argsort(-mean, kind="stable")]
     order = [int(f) for f in priority]

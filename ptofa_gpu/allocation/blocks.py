@@ -142,11 +142,6 @@ class RevenueBlocks:
         finally:
             self._buffers = buffers
 
-    def iterate_small(self) -> Iterator[tuple[int, int, Any]]:
-        """As `iterate`, in blocks so small that some temporaries of each row do not matter."""
-        small = min(SMALL_ROWS, self.default_rows)
-        return self.iterate(min(small, self.block_rows or small))
-
     def every(self, stride: int) -> Any:
         """Every stride-th row from the first, as one contiguous array on `device`; E itself for stride 1 if it can."""
         if self.whole is not None:

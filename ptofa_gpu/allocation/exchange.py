@@ -19,7 +19,7 @@ import numba as nb
 import numpy as np
 
 from ptofa_gpu.allocation._heaps import build, grown, merge
-from ptofa_gpu.ops._rows import holds, mask_words, may_see, units
+from ptofa_gpu.ops._rows import EMPTY, holds, mask_words, may_see, units
 
 FAR = np.int64(1) << np.int64(62)
 DONE, WIDEN, STOPPED = 0, 1, 2
@@ -200,11 +200,14 @@ def _exchange(
                     if used + 2 * size > key.size:
                         key, row = grown(key, used), grown(row, used)
                         left, right, rank = grown(left, used), grown(right, used), grown(rank, used)
-                    # what the customer could do now: swap b for something, or another fund for a
+                    # what the customer could do now: swap b for something, or another fund, or an empty slot, for a
                     r_a = 0.0 if a == funds else units(revenue[u, a], scale) + offset[a]
                     r_b = 0.0 if b == funds else units(revenue[u, b], scale) + offset[b]
-                    for c in range(size):
-                        if c == funds:
+                    refill = a != funds and b != funds and holds(chosen, u, EMPTY)
+                    for c in range(size + refill):
+                        if c == size:
+                            loss, x, y = -r_a, funds, a
+                        elif c == funds:
                             if b == funds:
                                 continue
                             loss, x, y = r_b, b, funds

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops.totals import count_values
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
@@ -61,21 +62,24 @@ def group_customers(problem: AllocationProblem) -> tuple[np.ndarray, np.ndarray,
     levels, inverse = np.unique(problem.risk, return_inverse=True)
     # tolerances between two risk levels are alike: only the number of risk levels reached counts
     reached = np.searchsorted(levels, np.arange(-128, 128), side="right").astype(np.int16)
+    slots_of, mask = problem.slots_of, problem.mask
+    if mask is None and slots_of is None:
+        counts = np.bincount(reached, count_values(problem.tolerance, -128, 256)).astype(np.int64)
+        level = np.flatnonzero(counts)
+        return level[:, None] > inverse[None, :], counts[level], np.full(level.size, problem.k, np.int64)
     rank = reached[problem.tolerance.astype(np.int16) + 128]
-    slots_of = problem.slots_of
-    if problem.mask is None:
+    if mask is None:
+        assert slots_of is not None
         width = problem.k + 1
-        code = rank if slots_of is None else rank.astype(np.int64) * width + slots_of
-        counts = np.bincount(code, minlength=1).astype(np.int64)
+        counts = np.bincount(rank.astype(np.int64) * width + slots_of).astype(np.int64)
         used = np.flatnonzero(counts)
-        level, slots = (used, np.full(used.size, problem.k)) if slots_of is None else (used // width, used % width)
-        return level[:, None] > inverse[None, :], counts[used], slots.astype(np.int64)
+        return (used // width)[:, None] > inverse[None, :], counts[used], (used % width).astype(np.int64)
     fund = np.arange(problem.n_funds)
-    allowed = np.zeros((levels.size + 1, problem.mask.shape[1]), np.uint64)
+    allowed = np.zeros((levels.size + 1, mask.shape[1]), np.uint64)
     for reaches in range(levels.size + 1):
         for f in fund[inverse < reaches]:
             allowed[reaches, f >> 6] |= np.uint64(1) << np.uint64(f & 63)
-    words = problem.mask & allowed[rank]
+    words = mask & allowed[rank]
     if slots_of is not None:
         words = np.column_stack([words, slots_of.astype(np.uint64)])
     if words.shape[1] == 1:

@@ -55,8 +55,7 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
         )
     xp = array_namespace(revenue)
     n_customers, n_funds = revenue.shape
-    tolerance, risk = xp.asarray(problem.tolerance), xp.asarray(problem.risk)
-    mask = None if problem.mask is None else xp.asarray(problem.mask)
+    tolerance, risk, mask, _ = problem.limits(revenue.device)
     shift = problem.fixed_point_shift
     chosen = xp.full((n_customers, problem.k), -1, xp.int16)
     picks = xp.empty((n_customers, problem.k), xp.int16)

@@ -17,13 +17,14 @@ from ptofa_gpu.allocation.auction import auction_phase
 from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
 from ptofa_gpu.allocation.candidates import FAR, Cheapest, most_swaps
 from ptofa_gpu.allocation.dual import Choices, windows
-from ptofa_gpu.allocation.repair import order_slots
 from ptofa_gpu.allocation.ties import Groups
 from ptofa_gpu.device import array_namespace, to_device
 from ptofa_gpu.ops._rows import every
 from ptofa_gpu.ops.choices import choices, take
+from ptofa_gpu.ops.order import order_slots
 from ptofa_gpu.ops.price import price_pass
 from ptofa_gpu.ops.swaps import collect_swaps, gather, near_rows, scatter, swap_margins
+from ptofa_gpu.ops.totals import count_funds
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
@@ -96,7 +97,10 @@ class Passes:
     @classmethod
     def over(cls, problem: AllocationProblem, source: RevenueBlocks, scale: float) -> Passes:
         """Passes over all customers of a problem."""
-        return cls(source, problem.tolerance, problem.risk, problem.mask, problem.slots_of, problem.k, scale)
+        out = cls(source, problem.tolerance, problem.risk, problem.mask, problem.slots_of, problem.k, scale)
+        if source.is_one_array:
+            out._moved[0] = problem.limits(source.device)
+        return out
 
     # -- the customers -------------------------------------------------------------------------------------------
     def _blocks(self) -> Iterator[tuple[int, int, tuple[Any, Any, Any, Any], Any]]:
@@ -188,11 +192,7 @@ class Passes:
 
     def held(self, chosen: Any) -> np.ndarray:
         """(F + 1,) exposures of each fund in a plan, and empty slots."""
-        xp = array_namespace(chosen)
-        counts = np.zeros(self.funds + 2, np.int64)
-        for lo in range(0, self.rows, 1 << 22):
-            part = chosen[lo : lo + (1 << 22)].ravel() + np.int16(2)
-            counts += to_device(xp.bincount(part, minlength=self.funds + 2), "cpu")
+        counts = count_funds(chosen, self.funds)
         return np.append(counts[2:], counts[1])
 
     def theta(self, offset: np.ndarray, chosen: Any, wanted: int) -> float:
@@ -304,10 +304,13 @@ class Passes:
     def put_in_order(self, chosen: Any) -> None:
         """Order every customer's funds by falling revenue; -1 for whatever slot has none."""
         if self.k > 1:
-            for lo, hi, block in self.source.iterate_small():
-                part = order_slots(self._of(chosen, lo, hi), block)
-                chosen[lo:hi] = part if self._beside(chosen) else to_device(part, "cpu")
-        chosen[chosen < 0] = -1
+            for lo, hi, block in self.source.iterate():
+                part = self._of(chosen, lo, hi)
+                order_slots(block, part)
+                if not self._beside(chosen):
+                    chosen[lo:hi] = to_device(part, "cpu")
+        if self._host[3] is not None:
+            chosen[chosen < 0] = -1
 
     def _beside(self, chosen: Any) -> bool:
         return isinstance(chosen, np.ndarray) == (self.where == "cpu")

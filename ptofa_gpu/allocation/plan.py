@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ptofa_gpu.device import to_device
-from ptofa_gpu.ops.sums import chosen_sum
+from ptofa_gpu.ops.totals import count_funds, earned
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
@@ -68,13 +68,8 @@ class AllocationPlan:
     note: str = ""
 
     def __post_init__(self) -> None:
-        n = self.problem.n_funds
         self.funds = to_device(self.funds, self.problem.device)
-        host = self.host_funds()
-        self.exposures = np.zeros(n, np.int64)
-        for lo, hi in self.problem.blocks():
-            part = host[lo:hi]
-            self.exposures += np.bincount(part[part >= 0].astype(np.int64), minlength=n)
+        self.exposures: np.ndarray = count_funds(self.funds, self.problem.n_funds)[2:]
         shift = self.problem.fixed_point_shift
         self.objective: float = math.ldexp(_earned(self.problem, self.funds, shift), -shift)
         self.unfilled: int = self.problem.slots - int(self.exposures.sum())
@@ -325,7 +320,7 @@ class AllocationPlan:
 def _earned(problem: AllocationProblem, funds: Any, shift: int) -> int:
     """Revenue of all exposures in fixed point; where E and the plan are in one place as it is, else block by block."""
     revenue = problem.revenue_blocks()
-    return sum(chosen_sum(block, funds[lo:hi], shift, 1 << 17) for lo, hi, block in revenue.iterate())
+    return sum(earned(block, to_device(funds[lo:hi], revenue.device), shift) for lo, hi, block in revenue.iterate())
 
 
 def decide_status(problem: AllocationProblem, exposures: np.ndarray) -> Status:

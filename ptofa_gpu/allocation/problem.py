@@ -19,7 +19,7 @@ from ptofa_gpu.allocation._checks import (
     pack_eligible,
 )
 from ptofa_gpu.allocation.memory import fit_blocks, require_memory
-from ptofa_gpu.device import DeviceName
+from ptofa_gpu.device import DeviceName, to_device
 from ptofa_gpu.errors import InputError, PtofaError
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class AllocationProblem:
         self.mask = exclude_pairs(pack_eligible(eligible, n_customers, n_funds), excluded, n_customers, n_funds)
         self.customer_ids = self._ids(customer_ids, n_customers, "customer_ids")
         self.fund_ids = self._ids(fund_ids, n_funds, "fund_ids")
+        self._limits: dict[str, tuple[Any, Any, Any, Any]] = {}
         self.frame_backend: str | None = None  # which data-frame library from_frames was given
 
     @staticmethod
@@ -229,6 +230,13 @@ class AllocationProblem:
         if self.max_revenue == 0.0:
             return 0
         return 62 - int(np.frexp(self.max_revenue)[1]) - max(self.slots, self.n_customers).bit_length()
+
+    def limits(self, device: DeviceName) -> tuple[Any, Any, Any, Any]:
+        """Tolerance, risk, mask and own slots where the work is done; None for what there is not. Copied there once."""
+        if device not in self._limits:
+            mask, slots = (None if x is None else to_device(x, device) for x in (self.mask, self.slots_of))
+            self._limits[device] = to_device(self.tolerance, device), to_device(self.risk, device), mask, slots
+        return self._limits[device]
 
     # -- eligibility ---------------------------------------------------------------------------------------------
     @property

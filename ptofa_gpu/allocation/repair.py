@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ptofa_gpu.allocation._paths import Sample, best_path, may_see_rows
-from ptofa_gpu.device import array_namespace
 from ptofa_gpu.ops._rows import CLOSED, EMPTY
 from ptofa_gpu.ops.arcs import arc_candidates, count_arcs
+from ptofa_gpu.ops.order import order_slots
+from ptofa_gpu.ops.swaps import gather, scatter
+from ptofa_gpu.ops.totals import count_funds
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.blocks import RevenueBlocks
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 PORTIONS, SMALLEST = 40, 1e-3
 
 
-def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks, watch: Watch) -> np.ndarray:
+def complete(problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, watch: Watch) -> Any:
     """Add as many exposures to the plan `chosen` as the constraints allow; every feasible instance comes out complete.
 
     A path enters at a customer with an empty slot who takes fund a; some customer who had a moves to b, ..., until a
@@ -37,13 +39,13 @@ def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlo
     chosen : (U, K) int16, updated
         No fund over its quota; each row in order of falling revenue, empty slots last.
     revenue : RevenueBlocks
-        On the host.
+        Its blocks on the device where `chosen` is.
 
     Returns
     -------
     `chosen`, its rows again in order of falling revenue.
     """
-    own = problem.slots_of
+    own = problem.limits(revenue.device)[3]
     if own is not None:
         for j in range(problem.k):
             chosen[own <= j, j] = CLOSED
@@ -52,23 +54,22 @@ def complete(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlo
         repair.run(problem.quota_low, problem.quota_low)
     repair.run(problem.quota, None)
     chosen[chosen == CLOSED] = EMPTY
-    if problem.k > 1 and repair.touched.any():
-        rows = np.flatnonzero(repair.touched)
-        chosen[rows] = order_slots(chosen[rows], revenue.rows(rows))
+    if repair.moves:
+        put_in_order(chosen, revenue)
     return chosen
 
 
 class _Repair:
-    def __init__(self, problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks, watch: Watch):
+    def __init__(self, problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, watch: Watch):
         self.problem, self.chosen, self.revenue, self.watch = problem, chosen, revenue, watch
-        self.exposures = np.bincount(chosen[chosen >= 0].astype(np.int64), minlength=problem.n_funds)
-        self.touched = np.zeros(problem.n_customers, np.bool_)
+        self.exposures = count_funds(chosen, problem.n_funds)[2:]
+        self.moves = 0
 
     @cached_property
     def arcs(self) -> np.ndarray:
         """(F + 1, F) how many customers could move along each arc; counted once, then kept up to date."""
-        p = self.problem
-        return count_arcs(p.tolerance, p.risk, p.mask, self.chosen)
+        tolerance, risk, mask, _ = self.problem.limits(self.revenue.device)
+        return count_arcs(tolerance, risk, mask, self.chosen)
 
     @cached_property
     def sample(self) -> Sample:
@@ -85,8 +86,8 @@ class _Repair:
             if spare_above is not None:
                 spare = np.maximum(self.exposures - spare_above, 0)
             amount = min(portion, missing)
-            gain = np.where(arcs > 0, self.sample.gains(self.chosen, amount), -np.inf)
-            path = best_path(gain, spare > 0, self.exposures < goal)
+            gain, least = self.sample.gains(self.chosen, amount)
+            path = best_path(np.where(arcs > 0, gain, -np.inf), spare > 0, self.exposures < goal)
             if path is None:
                 break  # no augmenting path: the flow is a maximum one
             amount = min([amount, int(goal[path[-1]] - self.exposures[path[-1]])])
@@ -97,23 +98,41 @@ class _Repair:
             # From the open end backwards: every move makes room for the one before it, and a path visits no fund twice,
             # so no move takes a customer away from a later one.
             for a, b in zip(path[-2::-1], path[:0:-1]):
-                self._move(a, b, amount)
+                self._move(a, b, amount, float(least[a, b]))
             self.exposures[path[-1]] += amount
             missing -= amount
             self.watch.advance(amount)
 
-    def _move(self, a: int, b: int, amount: int) -> None:
+    def _move(self, a: int, b: int, amount: int, least: float) -> None:
         """Let the `amount` customers who lose least swap a for b; a = -1: take b into an empty slot."""
-        p, chosen = self.problem, self.chosen
-        rows, gain = _candidates(p, self.revenue, chosen, a, b, int(self.arcs[a, b]))
+        rows, gain = self._candidates(a, b, int(self.arcs[a, b]), least)
+        if rows.size < amount:  # the sample promised too much
+            rows, gain = self._candidates(a, b, int(self.arcs[a, b]), -np.inf)
         moved = rows[_largest(gain, amount)]
-        self.arcs -= _arcs_of(p, chosen, moved)
-        slots = chosen[moved]
+        slots = gather(self.chosen, moved)
+        self.arcs -= _arcs_of(self.problem, slots, moved)
         place = (slots == a).argmax(1)
         slots[np.arange(moved.size), place] = b
-        chosen[moved] = slots
-        self.arcs += _arcs_of(p, chosen, moved)
-        self.touched[moved] = True
+        self.arcs += _arcs_of(self.problem, slots, moved)
+        scatter(self.chosen, moved, slots)
+        self.moves += moved.size
+
+    def _candidates(self, a: int, b: int, count: int, least: float) -> tuple[np.ndarray, np.ndarray]:
+        """The customers who could swap a for b and gain at least so much by it, and their gains; on the host.
+
+        There are at most `count`: block by block until all are found.
+        """
+        tolerance, risk, mask, _ = self.problem.limits(self.revenue.device)
+        rows, gain = [np.empty(0, np.int64)], [np.empty(0)]
+        for lo, hi, block in self.revenue.iterate():
+            limits = (tolerance[lo:hi], risk, None if mask is None else mask[lo:hi])
+            found = arc_candidates(block, *limits, self.chosen[lo:hi], a, b, min(count, hi - lo), least)
+            rows.append(found[0] + lo)
+            gain.append(found[1])
+            count -= found[0].size
+            if count == 0:
+                break
+        return np.concatenate(rows), np.concatenate(gain)
 
 
 def keep_to_quotas(problem: AllocationProblem, chosen: np.ndarray, revenue: RevenueBlocks) -> None:
@@ -124,31 +143,14 @@ def keep_to_quotas(problem: AllocationProblem, chosen: np.ndarray, revenue: Reve
         if extra > 0:
             drop = _largest(-revenue.column(f, rows).astype(np.float64), extra)
             chosen[rows[drop], slots[drop]] = -1
-    if problem.k > 1:
-        put_in_order(chosen, revenue)
+    put_in_order(chosen, revenue)
 
 
-def put_in_order(chosen: np.ndarray, revenue: RevenueBlocks) -> None:
-    """Order every row's funds as `order_slots` does."""
-    for lo, hi, block in revenue.iterate_small():
-        chosen[lo:hi] = order_slots(chosen[lo:hi], block)
-
-
-def _candidates(
-    problem: AllocationProblem, revenue: RevenueBlocks, chosen: np.ndarray, a: int, b: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` customers who could swap a for b, and what each gains; block by block until all are found."""
-    rows, gain = [], []
-    for lo, hi, block in revenue.iterate():
-        mask = None if problem.mask is None else problem.mask[lo:hi]
-        limits = (problem.tolerance[lo:hi], problem.risk, mask)
-        found = arc_candidates(block, *limits, chosen[lo:hi], a, b, min(count, hi - lo))
-        rows.append(found[0] + lo)
-        gain.append(found[1])
-        count -= found[0].size
-        if count == 0:
-            break
-    return (rows[0], gain[0]) if len(rows) == 1 else (np.concatenate(rows), np.concatenate(gain))
+def put_in_order(chosen: Any, revenue: RevenueBlocks) -> None:
+    """Order every row's funds as `order_slots` does; both on one device."""
+    if chosen.shape[1] > 1:
+        for lo, hi, block in revenue.iterate():
+            order_slots(block, chosen[lo:hi])
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
@@ -162,9 +164,9 @@ def _largest(values: np.ndarray, n: int) -> np.ndarray:
     return np.flatnonzero(above)
 
 
-def _arcs_of(problem: AllocationProblem, chosen: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """What the customers `rows` contribute to the arc counts (see `count_arcs`)."""
-    free, pick = may_see_rows(problem, rows), chosen[rows]
+def _arcs_of(problem: AllocationProblem, pick: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """What the customers `rows`, who have `pick`, contribute to the arc counts (see `count_arcs`)."""
+    free = may_see_rows(problem, rows)
     row, slot = np.nonzero(pick >= 0)
     held = pick[row, slot]
     free[row, held] = False
@@ -175,14 +177,3 @@ def _arcs_of(problem: AllocationProblem, chosen: np.ndarray, rows: np.ndarray) -
         out[held] = np.add.reduceat(free[row[order]], first, axis=0, dtype=np.int64)
     out[problem.n_funds] = free[(pick == EMPTY).any(1)].sum(0)
     return out
-
-
-def order_slots(chosen: np.ndarray, revenue: np.ndarray) -> np.ndarray:
-    """Each row's funds by falling revenue, equal revenue by lower fund, empty slots last."""
-    xp = array_namespace(chosen)
-    value = xp.take_along_axis(revenue, xp.maximum(chosen, 0).astype(xp.int64), axis=1).astype(xp.float64)
-    value[chosen < 0] = -np.inf
-    by_fund = xp.argsort(xp.where(chosen < 0, np.iinfo(np.int16).max, chosen), axis=1, kind="stable")
-    ranked = xp.take_along_axis(chosen, by_fund, axis=1)
-    order = xp.argsort(-xp.take_along_axis(value, by_fund, axis=1), axis=1, kind="stable")
-    return xp.take_along_axis(ranked, order, axis=1)

@@ -15,6 +15,7 @@ from ptofa_gpu._files import asset_dir
 from ptofa_gpu._lazy import require
 from ptofa_gpu.ops._launch_arcs import ArcOps
 from ptofa_gpu.ops._launch_heuristic import HeuristicOps
+from ptofa_gpu.ops._launch_plan import PlanOps
 from ptofa_gpu.ops._launch_price import PriceOps
 from ptofa_gpu.ops._launch_swaps import SwapOps
 
@@ -46,7 +47,7 @@ def _raw_module(name: str) -> Any:
     return cupy.RawModule(code=path.read_text(), options=compile_options(), backend="nvrtc")
 
 
-class DeviceOps(HeuristicOps, PriceOps, SwapOps, ArcOps):
+class DeviceOps(HeuristicOps, PriceOps, SwapOps, ArcOps, PlanOps):
     """Launchers with the signatures of the CPU twins in `ptofa_gpu.ops`; see `ptofa_gpu.ops._launch.Launcher`."""
 
 

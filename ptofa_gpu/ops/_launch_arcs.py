@@ -38,6 +38,7 @@ class ArcOps(Marks):
         a: int,
         b: int,
         count: int,
+        least: float = -np.inf,
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `ptofa_gpu.ops.arcs.arc_candidates`: one copy back, nothing waits before it."""
         xp, (rows, k), funds = self.xp, chosen.shape, revenue.shape[1]
@@ -45,8 +46,8 @@ class ArcOps(Marks):
             return np.empty(0, np.int64), np.empty(0)
         words, width = self._mask(mask)
         marks, in_tile = self._marks(rows)
-        sizes = (np.int64(rows), np.int32(k), np.int32(a), np.int32(b))
-        args = (tolerance, risk, words, width, chosen, *sizes, marks, in_tile)
+        sizes = (np.int64(rows), np.int32(funds), np.int32(k), np.int32(a), np.int32(b), np.float64(least))
+        args = (revenue, tolerance, risk, words, width, chosen, *sizes, marks, in_tile)
         self._launch("arcs", "mark_candidates", self._grid(rows, THREADS), THREADS, args)
         through_tile = xp.cumsum(in_tile, dtype=xp.uint64)
         out = xp.zeros(2 * count + 1, xp.int64)  # customers, gains, how many there are

@@ -51,14 +51,44 @@ def count_arcs(tolerance: Any, risk: Any, mask: Any, chosen: Any) -> np.ndarray:
     return _count_arcs(tolerance, risk, mask_words(mask), chosen, nb.get_num_threads())
 
 
+@nb.njit(inline="always")
+def _gain(revenue, u, a, b):
+    return np.float64(revenue[u, b]) - (np.float64(revenue[u, a]) if a >= 0 else 0.0)
+
+
+@nb.njit
+def _could(tolerance, risk, mask, chosen, a, b, out):
+    """List the customers of a block who hold a and could have b. Every row is written and most overwritten: a branch
+    that nobody can predict costs more."""
+    n = 0
+    level, word, bit = risk[b], b >> 6, np.uint64(b & 63)
+    masked = mask.shape[0] > 0
+    for u in range(chosen.shape[0]):
+        has = False
+        for j in range(chosen.shape[1]):
+            has |= chosen[u, j] == a
+        for j in range(chosen.shape[1]):
+            has &= chosen[u, j] != b
+        has &= tolerance[u] >= level
+        if masked:
+            has &= (mask[u, word] >> bit) & np.uint64(1) != np.uint64(0)
+        out[n] = u
+        n += has
+    return n
+
+
 @nb.njit(parallel=True, cache=True)
-def _mark_candidates(tolerance, risk, mask, chosen, a, b, marked):
+def _mark_candidates(revenue, tolerance, risk, mask, chosen, a, b, least, marked):
     rows = marked.size
     found = np.zeros(n_chunks(rows), np.int64)
     for c in nb.prange(found.size):
+        lo, hi = c * CHUNK, min(rows, (c + 1) * CHUNK)
+        some = np.empty(hi - lo, np.int64)
+        marked[lo:hi] = False
         n = 0
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            marked[u] = holds(chosen, u, a) and may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)
+        for i in range(_could(tolerance[lo:hi], risk, mask[lo:hi], chosen[lo:hi], a, b, some)):
+            u = lo + some[i]
+            marked[u] = _gain(revenue, u, a, b) >= least
             n += marked[u]
         found[c] = n
     return found
@@ -73,7 +103,7 @@ def _write_candidates(revenue, marked, found, a, b, rows_out, gain_out):
                 if at >= rows_out.size:
                     break
                 rows_out[at] = u
-                gain_out[at] = np.float64(revenue[u, b]) - (np.float64(revenue[u, a]) if a >= 0 else 0.0)
+                gain_out[at] = _gain(revenue, u, a, b)
                 at += 1
 
 
@@ -86,6 +116,7 @@ def arc_candidates(
     a: int,
     b: int,
     count: int,
+    least: float = -np.inf,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The customers who could swap a for b (a = -1: an empty slot for b), and their gain E_b - E_a.
 
@@ -95,18 +126,20 @@ def arc_candidates(
         As in `count_arcs`; revenue (U, F) float32.
     a, b : int
     count : int
-        How many there are, from `count_arcs`; if fewer, so many of the first.
+        How many to return at most, the first; `count_arcs` says how many there are.
+    least : float
+        Leave out who gains less.
 
     Returns
     -------
-    (count,) int64 rows in order, and (count,) float64 gains; NumPy arrays.
+    (n,) int64 rows in order, and (n,) float64 gains; NumPy arrays.
     """
     if not isinstance(chosen, np.ndarray):
         from ptofa_gpu.ops import _kernels
 
-        return _kernels.device_module().arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, count)
+        return _kernels.device_module().arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, count, least)
     marked = np.empty(chosen.shape[0], np.bool_)
-    found = _mark_candidates(tolerance, risk, mask_words(mask), chosen, a, b, marked)
+    found = _mark_candidates(revenue, tolerance, risk, mask_words(mask), chosen, a, b, least, marked)
     n = min(count, int(found.sum()))
     rows, gain = np.empty(n, np.int64), np.empty(n, np.float64)
     _write_candidates(revenue, marked, found, a, b, rows, gain)

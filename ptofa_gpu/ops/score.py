@@ -14,6 +14,36 @@ Tail = Literal["zero", "drop", "inf"]
 TAILS: dict[str, int] = {"zero": 0, "drop": 1, "inf": 2}
 
 
+#: Up to so many funds are sorted by insertion.
+INSERTION = 48
+
+
+@nb.njit
+def _insert(value, fund, n):
+    for i in range(1, n):
+        x, f = value[i], fund[i]
+        j = i
+        while j > 0 and value[j - 1] < x:
+            value[j], fund[j] = value[j - 1], fund[j - 1]
+            j -= 1
+        value[j], fund[j] = x, f
+
+
+@nb.njit
+def _sort(value, fund, n, packed):
+    """Sort by whole numbers in the order wanted: the value's bits, turned to rise as it falls, then the fund."""
+    bits = value.view(np.int32)
+    for i in range(n):
+        b = np.int64(bits[i])
+        b = np.int64(0) if value[i] == 0 else b if b >= 0 else np.int64(-0x80000000) - b  # -0 is 0
+        packed[i] = (-b << 32) + fund[i]
+    packed[:n].sort()
+    for i in range(n):
+        b = -(packed[i] >> 32)
+        bits[i] = np.int32(b if b >= 0 else np.int64(-0x80000000) - b)
+        fund[i] = packed[i] & 0xFFFFFFFF
+
+
 @nb.njit(parallel=True, cache=True)
 def _score_and_pick(revenue, tolerance, risk, mask, done, alpha, is_open, tail, key, picks):
     rows, funds = revenue.shape
@@ -22,6 +52,7 @@ def _score_and_pick(revenue, tolerance, risk, mask, done, alpha, is_open, tail, 
     for c in nb.prange(n_chunks(rows)):
         value = np.empty(funds, np.float32)
         fund = np.empty(funds, np.int64)
+        packed = np.empty(funds if funds > INSERTION else 0, np.int64)
         word = np.empty(1, np.float64)
         for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
             if done[u]:
@@ -29,15 +60,12 @@ def _score_and_pick(revenue, tolerance, risk, mask, done, alpha, is_open, tail, 
             n = 0  # the eligible, open funds, best first; equal revenue: lower index first
             for f in range(funds):
                 if is_open[f] and may_see(tolerance, risk, mask, u, f):
-                    x = revenue[u, f]
-                    j = n
-                    while j > 0 and value[j - 1] < x:
-                        value[j] = value[j - 1]
-                        fund[j] = fund[j - 1]
-                        j -= 1
-                    value[j] = x
-                    fund[j] = f
+                    value[n], fund[n] = revenue[u, f], f
                     n += 1
+            if n <= INSERTION:
+                _insert(value, fund, n)
+            else:
+                _sort(value, fund, n, packed)
             # One fixed order of additions, no contraction: the kernel does the same, to the bit.
             score = 0.0
             for j in range(n - 1):

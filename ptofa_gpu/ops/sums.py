@@ -7,7 +7,6 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.device import array_namespace
 from ptofa_gpu.ops._rows import CHUNK, fixed, mask_words, may_see, n_chunks
 
 
@@ -63,21 +62,3 @@ def column_sums(revenue: Any, tolerance: Any, risk: Any, mask: Any, shift: int) 
     from ptofa_gpu.ops import _kernels
 
     return _kernels.device_module().column_sums(revenue, tolerance, risk, mask, shift)
-
-
-def chosen_sum(revenue: Any, funds: Any, shift: int, block: int = 1 << 20) -> int:
-    """Sum of E over the allocated slots (funds >= 0) in fixed point, round(E x 2^shift); exact and order-free.
-
-    Parameters
-    ----------
-    revenue : (U, F) float32, NumPy or CuPy
-    funds : (U, K) int, -1 where a slot is empty; on the same device
-    """
-    xp = array_namespace(revenue)
-    total = 0
-    for lo in range(0, revenue.shape[0], block):
-        pick = funds[lo : lo + block]
-        value = xp.take_along_axis(revenue[lo : lo + block], xp.maximum(pick, 0).astype(xp.int64), axis=1)
-        units = xp.rint(value.astype(xp.float64) * 2.0**shift).astype(xp.int64)
-        total += int(xp.where(pick >= 0, units, 0).sum())
-    return total

@@ -45,6 +45,15 @@ def test_equals_min_cost_flow_on_larger_instances(arguments):
     same_value(problem, plan, min_cost_flow_value(problem))
 
 
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(instances(60, 8, 4, cases=("under",), revenues=("few", "alike", "signed")))
+def test_slots_that_stay_empty_are_filled_again_with_what_was_given_up(arguments):
+    """Who gives a fund up for another while a slot stays empty could have the first one back besides."""
+    problem = ptofa.AllocationProblem(**arguments)
+    plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
+    same_value(problem, plan, min_cost_flow_value(problem))
+
+
 @pytest.fixture(params=["all swaps", "the cheapest swaps of each pair"])
 def narrow(request, monkeypatch):
     """Samples and windows so small that every stage of the solver has something to do on tiny instances."""

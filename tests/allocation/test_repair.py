@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation._paths import Sample, best_path
-from ptofa_gpu.allocation.repair import complete, order_slots
+from ptofa_gpu.allocation.repair import complete
 from ptofa_gpu.allocation.watch import Watch
+from ptofa_gpu.ops.order import order_slots
 from tests.allocation import oracles
 from tests.allocation.strategies import general_instances
 
@@ -27,7 +28,8 @@ calm = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def repaired(problem, plan):
-    ordered = order_slots(plan.astype(np.int16), problem.revenue)
+    ordered = plan.astype(np.int16)
+    order_slots(problem.revenue, ordered)
     return complete(problem, ordered, problem.revenue_blocks(), Watch(0, None, None))
 
 
@@ -118,9 +120,54 @@ def test_a_long_way_is_found_where_there_is_no_other():
 def test_gains_along_arcs():
     E = np.array([[3.0, 5.0, 4.0], [2.0, 9.0, 1.0], [1.0, 1.0, 1.0]])
     problem = ptofa.AllocationProblem(E, [1, 1, 1], k=2, excluded=[(1, 2)])
-    gain = Sample(problem, problem.revenue_blocks()).gains(np.array([[0, -1], [0, -2], [-1, -1]], np.int16), 1)
+    sample = Sample(problem, problem.revenue_blocks())
+    gain, least = sample.gains(np.array([[0, -1], [0, -2], [-1, -1]], np.int16), 1)
     nothing = gain.min()
     assert gain[0].tolist() == [nothing, 7.0, 1.0]
     assert gain[3].tolist() == [1.0, 5.0, 4.0]
     assert (gain[1:3] == nothing).all()
     assert nothing < -2 * E.max()
+    assert (least == -np.inf).all()  # three customers tell nothing of how many gain how much
+
+
+@pytest.mark.parametrize("amount", [1, 3, 40])
+def test_gains_of_the_last_who_moves_and_of_some_more(amount):
+    rng = np.random.default_rng(amount)
+    E = np.round(rng.normal(0, 5, (300, 4))).astype(np.float32)
+    problem = ptofa.AllocationProblem(E, [100] * 4, 2, rng.integers(1, 4, 300), [1, 1, 2, 3])
+    plan = np.full((300, 2), -1, np.int16)
+    for u in range(300):
+        funds = rng.permutation(np.flatnonzero(problem.eligible[u]))[: rng.integers(0, 3)]
+        plan[u, : funds.size] = funds
+    gain, least = Sample(problem, problem.revenue_blocks()).gains(plan, amount)
+    more = amount + amount // 2 + 4
+    for a in range(5):
+        for b in range(4):
+            all_gains = sorted(
+                (
+                    float(E[u, b]) - (float(E[u, a]) if a < 4 else 0.0)
+                    for u in range(300)
+                    if (a if a < 4 else -1) in plan[u] and b not in plan[u] and problem.eligible[u, b]
+                ),
+                reverse=True,
+            )
+            if all_gains:
+                assert gain[a, b] == all_gains[min(amount, len(all_gains)) - 1]
+            assert least[a, b] == (all_gains[more - 1] if len(all_gains) >= more else -np.inf)
+
+
+def test_who_gains_less_than_the_sample_promised_moves_all_the_same(monkeypatch):
+    """With a threshold that nobody reaches all candidates are looked at: the plan is the same."""
+    rng = np.random.default_rng(0)
+    E = rng.lognormal(size=(500, 4)).astype(np.float32)
+    problem = ptofa.AllocationProblem(E, [125] * 4, 1, rng.integers(1, 4, 500), [1, 1, 2, 3])
+    plan = some_plan(problem, 1)
+    expected = repaired(problem, plan)
+    honest = Sample.gains
+
+    def boastful(self, chosen, amount):
+        last, least = honest(self, chosen, amount)
+        return last, np.full_like(least, 1e9)
+
+    monkeypatch.setattr(Sample, "gains", boastful)
+    np.testing.assert_array_equal(repaired(problem, plan), expected)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptofa_gpu.ops import arcs, choices, price, swaps
+from ptofa_gpu.ops import arcs, choices, order, price, swaps, totals
 from tests.ops import reference
 from tests.ops.cases import SCALE, PriceCase
 
@@ -71,9 +71,30 @@ def check_arc_candidates(ops, put, get, case: PriceCase, first: int = 0, stride:
         twin = arcs.arc_candidates(*case.data, case.chosen, a, b, count)
         _same(got, twin, reference.arc_candidates(case.data, case.chosen, a, b))
         assert got[0].size == count
+        if count:
+            least = float(np.median(twin[1]))
+            got = ops.arc_candidates(*map(put, case.data), put(case.chosen), a, b, count, least)
+            middle = arcs.arc_candidates(*case.data, case.chosen, a, b, count, least)
+            _same(got, middle, reference.arc_candidates(case.data, case.chosen, a, b, least))
         fewer = count // 2
         got = ops.arc_candidates(*map(put, case.data), put(case.chosen), a, b, fewer)
         _same(got, arcs.arc_candidates(*case.data, case.chosen, a, b, fewer), [x[:fewer] for x in twin])
+
+
+def check_totals(ops, put, get, case: PriceCase):
+    funds, shift = case.risk.size, 20
+    counts = totals.count_funds(case.chosen, funds)
+    _same([ops.count_funds(put(case.chosen), funds)], [counts], [reference.count_funds(case.chosen, funds)])
+    assert counts.sum() == case.chosen.size
+    sums = ops.earned(put(case.revenue), put(case.chosen), shift), totals.earned(case.revenue, case.chosen, shift)
+    assert sums == (reference.earned(case.revenue, case.chosen, shift),) * 2
+
+
+def check_order_slots(ops, put, get, case: PriceCase):
+    chosen, twin = put(case.chosen.copy()), case.chosen.copy()
+    ops.order_slots(put(case.revenue), chosen)
+    order.order_slots(case.revenue, twin)
+    _same([get(chosen)], [twin], [reference.order(case.revenue, case.chosen)])
 
 
 CHECKS = {

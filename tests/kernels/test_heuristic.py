@@ -7,6 +7,7 @@ import pytest
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import heuristic as module
+from ptofa_gpu.allocation import repair
 from ptofa_gpu.ops.score import TAILS
 
 
@@ -25,6 +26,7 @@ def test_rounds_over_kernels_equal_rounds_over_twins(device_ops, monkeypatch, cu
         *data, tail_name, key, picks = arguments
         ops.score_and_pick(*data, TAILS[tail_name], key, picks)
 
+    full = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, on_infeasible="relax")
     monkeypatch.setattr(module, "score_and_pick", score_and_pick)
     for name in ("column_sums", "find_cut", "commit"):
         monkeypatch.setattr(module, name, getattr(ops, name))
@@ -32,3 +34,15 @@ def test_rounds_over_kernels_equal_rounds_over_twins(device_ops, monkeypatch, cu
     np.testing.assert_array_equal(kernel.funds, twin.funds)
     by_blocks = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, repair=False, block_rows=97)
     np.testing.assert_array_equal(by_blocks.funds, twin.funds)
+    used = set()
+    for name in ("count_funds", "count_arcs", "arc_candidates", "order_slots"):
+
+        def launched(*arguments, _name=name, **named):
+            used.add(_name)
+            return getattr(ops, _name)(*arguments, **named)
+
+        monkeypatch.setattr(repair, name, launched)
+    repaired = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, on_infeasible="relax").verify()
+    np.testing.assert_array_equal(repaired.funds, full.funds)
+    assert used == {"count_funds", "count_arcs", "arc_candidates", "order_slots"}
+    assert repaired.unfilled < twin.unfilled

@@ -108,9 +108,30 @@ def arcs(tolerance, risk, mask, chosen):
     return counts
 
 
-def arc_candidates(data, chosen, a, b):
-    """The customers who could swap a for b, and their gains."""
+def arc_candidates(data, chosen, a, b, least=-np.inf):
+    """The customers who could swap a for b and gain at least so much, and their gains."""
     sees = eligible(*data[1:])
     rows = [u for u, row in enumerate(chosen.tolist()) if a in row and b not in row and sees[u, b]]
     value = data[0].astype(np.float64)
-    return rows, [value[u, b] - (value[u, a] if a >= 0 else 0.0) for u in rows]
+    gains = [value[u, b] - (value[u, a] if a >= 0 else 0.0) for u in rows]
+    return [u for u, g in zip(rows, gains) if g >= least], [g for g in gains if g >= least]
+
+
+def count_funds(chosen, funds):
+    """(F + 2,) how often -2, -1, 0, 1, ... occur."""
+    return np.array([(chosen == f).sum() for f in range(-2, funds)])
+
+
+def earned(revenue, chosen, shift):
+    """Revenue of all slots that hold a fund, each rounded to a multiple of 2^-shift, in these."""
+    held = [float(revenue[u, f]) for u, row in enumerate(chosen.tolist()) for f in row if f >= 0]
+    return sum(int(np.rint(x * 2.0**shift)) for x in held)
+
+
+def order(revenue, chosen):
+    """Each row's funds by falling revenue, equal revenue by lower fund, then what is no fund."""
+    out = chosen.copy()
+    for u, row in enumerate(chosen.tolist()):
+        funds = sorted((f for f in row if f >= 0), key=lambda f: (-float(revenue[u, f]), f))
+        out[u] = funds + [f for f in row if f < 0]
+    return out

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from ptofa_gpu.ops import arcs, choices, price, swaps
+from ptofa_gpu.ops import arcs, choices, order, price, swaps, totals
 from tests.ops import reference
 from tests.ops.cases import SCALE, SHAPES, Shape, make_price_case
 
@@ -121,3 +121,25 @@ def test_arcs(threads, shape):
         assert a < funds
         got = arcs.arc_candidates(*case.data, case.chosen, a, b, int(counts[a, b]))
         equal(got, reference.arc_candidates(case.data, case.chosen, a, b))
+        least = float(np.median(got[1])) if got[1].size else 0.0
+        equal(
+            arcs.arc_candidates(*case.data, case.chosen, a, b, int(counts[a, b]), least),
+            reference.arc_candidates(case.data, case.chosen, a, b, least),
+        )
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_totals_and_order(threads, shape):
+    case = make_price_case(shape, seed=5)
+    funds = case.risk.size
+    np.testing.assert_array_equal(totals.count_funds(case.chosen, funds), reference.count_funds(case.chosen, funds))
+    assert totals.earned(case.revenue, case.chosen, 20) == reference.earned(case.revenue, case.chosen, 20)
+    chosen = case.chosen.copy()
+    order.order_slots(case.revenue, chosen)
+    np.testing.assert_array_equal(chosen, reference.order(case.revenue, case.chosen))
+
+
+def test_values_of_a_narrow_kind_are_counted_without_wrapping():
+    values = np.array([-128, 127, 127, 0], np.int8)
+    counts = totals.count_values(values, -128, 256)
+    assert (counts[0], counts[255], counts[128], counts.sum()) == (1, 2, 1, 4)
