@@ -80,6 +80,10 @@ class Quotas:
         second = np.where(after > 0, self.high, self.low)
         return math.fsum([*((middle - before) * first).tolist(), *((after - middle) * second).tolist()])
 
+    def at_rest(self, price: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        """(F,) funds at a price of 0 whose count is right at it: they stay there while the others' prices move."""
+        return ~np.asarray(self.floating) & (price == 0) & (self.low < self.high) & (wrong == 0)
+
     def clip(self, price: np.ndarray, before: np.ndarray, floor: np.ndarray) -> np.ndarray:
         """Prices that a step may lead to: not below `floor`, and not past 0 at one go (the dual has a kink there)."""
         if self.floating:
@@ -246,6 +250,9 @@ def _step(density: np.ndarray, now: _Point, damping: float) -> np.ndarray:
     reach = now.seen.delta[:n, :n].diagonal()
     # a fund that nobody is about to swap moves by some windows at most
     curvature[np.diag_indices(n)] += damping * np.maximum(out, (1.0 + np.abs(now.wrong)) / reach)
+    rest = now.quotas.at_rest(now.price, now.wrong)
+    curvature[rest, :] = curvature[:, rest] = 0.0
+    curvature[rest, rest] = 1.0
     return np.clip(solve_spd(curvature, now.wrong), -2 * reach, 2 * reach)
 
 

@@ -36,6 +36,8 @@ SMALL_SAMPLE, FIRST_SAMPLE, GROWTH, EACH_FUND = 1024, 20_000, 8, 64
 SAMPLE_BYTES, SAMPLE_EACH = 1 << 26, 24
 #: Customers for each fund that it takes for Newton's method to find its way: the curvature of fewer is mostly noise.
 CURVATURE = 500
+#: Places for each slot with which an auction is held at most.
+STRANGERS = 4
 #: An auction's first steps, in median margins; it ends where finer ones leave no less than this share wrong.
 COARSEST, BETTER = 4, 0.9
 #: Passes in which Newton's method must get somewhere.
@@ -179,25 +181,33 @@ class _Solver:
 
     def _auction(self, some: _Sample) -> np.ndarray:
         """Prices by an auction among few customers."""
-        first = np.full(some.passes.funds, self.bonus if self.problem.case == "under" else 0.0)
-        margin = some.passes.margins(self.bonus - first)
+        under, funds = self.problem.case == "under", some.passes.funds
+        level = self.bonus if under else 0.0
+        margin = some.passes.margins(np.full(funds, self.bonus - level))
         margin = margin[(margin > 0) & np.isfinite(margin)]
         spread = float(np.partition(margin, margin.size // 2)[margin.size // 2]) if margin.size else 1.0
         # what the sample's own quotas miss by chance a little more room makes up for
         quota = _whole(some.quotas.high) if some.stride == 1 else self._roomy(some.quotas).high
-        eps = max(1.0, COARSEST * spread)
-        found, price, least, in_vain = first, first, np.inf, 0
+        wanted = Quotas(some.quotas.low, quota)
+        quota = np.minimum(quota, some.passes.rows)
+        if quota.sum() > STRANGERS * some.passes.rows * some.passes.k:
+            return self._grounded(np.full(funds, level))  # hardly any quota is in anybody's way
+        eps, bids = max(1.0, COARSEST * spread), np.zeros(funds + 1, np.int64)
+        found, least, in_vain = np.full(funds, level), np.inf, 0
         while in_vain < 2 and not self.watch.expired():
-            price, ended = some.passes.auction(self.bonus, price, quota, int(eps))
-            counts = some.passes.look(self.bonus - price, np.zeros((some.passes.funds + 1,) * 2)).counts
-            wrong = self._wrong(counts, price, Quotas(some.quotas.low, quota))
+            bids, ended = some.passes.auction(bids, quota.astype(np.int64), int(eps))
+            price = (bids[:-1] - (bids[-1] if under else bids[:-1].min())).astype(np.float64)
+            if not under:
+                price[price <= 2 * eps] = 0.0  # funds with room to spare are the cheapest, within eps of each other
+            price = self._grounded(level + price)
+            wrong = self._wrong(some.passes.look(self.bonus - price, np.zeros((funds + 1,) * 2)).counts, price, wanted)
             in_vain = 0 if wrong < BETTER * least else in_vain + 1
             if wrong < least:
                 found, least = price, wrong
             if not ended or eps == 1.0:
                 break
             eps = max(1.0, eps // FINER)
-        return self._grounded(found)
+        return found
 
     def _grounded(self, price: np.ndarray) -> np.ndarray:
         if self.quotas.floating:

@@ -172,12 +172,11 @@ class Passes:
         parts = [choices(*data, offset, self.scale, self.k, slots)[2] for _, _, data, slots in self._blocks()]
         return np.concatenate([to_device(x, "cpu").ravel() for x in parts])
 
-    def auction(self, bonus: float, price: np.ndarray, quota: np.ndarray, eps: int) -> tuple[np.ndarray, bool]:
+    def auction(self, price: np.ndarray, quota: np.ndarray, eps: int) -> tuple[np.ndarray, bool]:
         """Prices after a phase of an auction; for few customers, who are copied to the host."""
         self.count += 1
-        tolerance, risk, mask, slots = self._host
         revenue = to_device(self.source.assemble(), "cpu")
-        return auction_phase(revenue, tolerance, risk, mask, slots, self.k, bonus, self.scale, quota, eps, price)
+        return auction_phase(revenue, *self._host, self.k, self.scale, quota, eps, price)
 
     def take(self, offset: np.ndarray, chosen: Any) -> None:
         """Write what everybody takes."""
