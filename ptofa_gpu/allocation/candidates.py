@@ -13,16 +13,16 @@ FAR = np.int64(1) << np.int64(62)
 
 
 @nb.njit(inline="always")
-def _keep(key, row, a, b, loss, u):
+def _keep(key, row, most, a, b, loss, u):
     """Put a swap in place of the dearest of the pair: lists are heaps, the dearest (of equals, the last) on top."""
-    most = key.shape[2]
+    size = key.shape[2]
     i = 0
     while True:
         child = 2 * i + 1
-        if child >= most:
+        if child >= size:
             break
         other = child + 1
-        if other < most and (
+        if other < size and (
             key[a, b, other] > key[a, b, child]
             or (key[a, b, other] == key[a, b, child] and row[a, b, other] > row[a, b, child])
         ):
@@ -32,11 +32,15 @@ def _keep(key, row, a, b, loss, u):
         key[a, b, i], row[a, b, i] = key[a, b, child], row[a, b, child]
         i = child
     key[a, b, i], row[a, b, i] = loss, u
+    most[a, b] = min(most[a, b], np.float64(key[a, b, 0]))
 
 
 @nb.njit(parallel=True, cache=True)
-def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, first, key, row, threads):
-    """Add some customers to the lists. Every thread has some of the funds that are given up, and sees everyone."""
+def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, first, key, row, most, threads):
+    """Add some customers to the lists. Every thread has some of the funds that are given up, and sees everyone.
+
+    `most` is what a swap may lose to be taken in, beside each other in memory: few are.
+    """
     size = key.shape[0]
     funds = size - 1
     for t in nb.prange(threads):
@@ -54,14 +58,12 @@ def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, theta, firs
                     continue
                 if a < funds:
                     held = units(revenue[u, a], scale) + offset[a]
-                    if held <= theta and np.int64(held) < key[a, funds, 0]:
-                        _keep(key, row, a, funds, np.int64(held), first[u])
+                    if held < most[a, funds]:
+                        _keep(key, row, most, a, funds, np.int64(held), first[u])
                 for b in range(funds):
                     loss = held - (units(revenue[u, b], scale) + offset[b])
-                    if loss > theta or np.int64(loss) >= key[a, b, 0]:
-                        continue
-                    if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
-                        _keep(key, row, a, b, np.int64(loss), first[u])
+                    if loss < most[a, b] and may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
+                        _keep(key, row, most, a, b, np.int64(loss), first[u])
 
 
 @nb.njit(cache=True)
@@ -95,6 +97,7 @@ class Cheapest:
         self.theta, self.size = theta, size
         self.key = np.full((size, size, most), FAR)
         self.row = np.full((size, size, most), -1, np.int64)
+        self._most = np.full((size, size), theta + 1.0)  # losses are whole
 
     def add(
         self,
@@ -109,7 +112,7 @@ class Cheapest:
     ) -> None:
         """Look at some customers, whose numbers are `rows`; all on the host."""
         data = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen)
-        _cheapest(*data, self.theta, rows, self.key, self.row, nb.get_num_threads())
+        _cheapest(*data, rows, self.key, self.row, self._most, nb.get_num_threads())
 
     def swaps(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
         """(arc, cost, row), and (F + 1, F + 1) what any other swap costs at least."""

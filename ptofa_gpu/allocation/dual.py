@@ -148,7 +148,7 @@ def solve_spd(matrix, vector):
 
 
 #: Newton has stalled when over some passes the error has not fallen to this share of what it was.
-STALL_SHARE = 0.85
+STALL_SHARE = 0.95
 #: Customers that a window should hold at least, so that the estimate of a density stands on some numbers.
 IN_A_WINDOW = 64
 #: A step that went too far is taken again at no less and no more than these shares of it.

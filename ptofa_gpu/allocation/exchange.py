@@ -59,6 +59,14 @@ def _slack_cost(price, unused, free, low_bonus, a, b, funds):
     return FAR
 
 
+@nb.njit(inline="always")
+def _slack_limit(unused, free, a, b, funds):
+    """How often the arc that moves no customer can be taken at its cost."""
+    if a == funds:
+        return free[b] - unused[b] if unused[b] < free[b] else FAR
+    return unused[a] if unused[a] <= free[a] else unused[a] - free[a]
+
+
 @nb.njit(cache=True)
 def _search(cost, price, unused, free, low_bonus, imbalance, potential, distance, parent, visited, order):
     """Dijkstra from every node with too much until every node with too little is reached; how many nodes were visited.
@@ -140,7 +148,9 @@ def _exchange(
                 _clean(chosen, a, b, head, bound, cost, key, row, left, right, rank, stack)
     distance, parent, visited = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.bool_)
     order, path, touched = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.bool_)
-    paths = moves = 0
+    # customers taken off the heaps together, where each arc's begin, and in which turn a customer was taken last
+    batch, begin, seen = np.empty(64, np.int64), np.empty(size + 1, np.int64), np.zeros(chosen.shape[0], np.int64)
+    paths = moves = turn = 0
     while (imbalance != 0).any():
         if paths >= max_paths:
             return STOPPED, paths, moves
@@ -182,50 +192,74 @@ def _exchange(
             paths += 1
             again = True
             while again:  # as often as customers are tied along the whole path
+                # take them all off the heaps first: those of the arc with the fewest say how many move
+                amount, taken = min(imbalance[source], -imbalance[sink]), 0
                 for s in range(n - 1):
                     a, b = path[s + 1], path[s]
+                    begin[s] = taken
                     if (a == funds or b == funds) and (
                         _slack_cost(price, unused, free, low_bonus, a, b, funds) + potential[a] == potential[b]
                     ):
-                        unused[b if a == funds else a] += 1 if a == funds else -1
+                        amount = min(amount, _slack_limit(unused, free, a, b, funds))
                         continue
+                    turn += 1
                     e = head[a, b]
-                    head[a, b] = merge(left[e], right[e], key, row, left, right, rank, stack)
-                    u = row[e]
-                    moves += 1
-                    for j in range(chosen.shape[1]):
-                        if chosen[u, j] == (-1 if a == funds else a):
-                            chosen[u, j] = -1 if b == funds else b
-                            break
-                    if used + 2 * size > key.size:
-                        key, row = grown(key, used), grown(row, used)
-                        left, right, rank = grown(left, used), grown(right, used), grown(rank, used)
-                    # what the customer could do now: swap b for something, or another fund, or an empty slot, for a
-                    r_a = 0.0 if a == funds else units(revenue[u, a], scale) + offset[a]
-                    r_b = 0.0 if b == funds else units(revenue[u, b], scale) + offset[b]
-                    refill = a != funds and b != funds and holds(chosen, u, EMPTY)
-                    for c in range(size + refill):
-                        if c == size:
-                            loss, x, y = -r_a, funds, a
-                        elif c == funds:
-                            if b == funds:
+                    while taken - begin[s] < amount and e >= 0 and key[e] == cost[a, b]:
+                        head[a, b] = merge(left[e], right[e], key, row, left, right, rank, stack)
+                        if seen[row[e]] != turn and _is_valid(chosen, row[e], a, b, funds):
+                            seen[row[e]] = turn
+                            if taken == batch.size:
+                                batch = grown(batch, taken)
+                            batch[taken] = e
+                            taken += 1
+                        e = head[a, b]
+                    amount = min(amount, taken - begin[s])
+                begin[n - 1] = taken
+                for s in range(n - 1):
+                    a, b = path[s + 1], path[s]
+                    if begin[s + 1] == begin[s]:
+                        unused[b if a == funds else a] += amount if a == funds else -amount
+                        continue
+                    for i in range(begin[s] + amount, begin[s + 1]):
+                        e = batch[i]
+                        left[e], right[e], rank[e] = -1, -1, 1
+                        head[a, b] = merge(head[a, b], e, key, row, left, right, rank, stack)
+                    for i in range(begin[s], begin[s] + amount):
+                        u = row[batch[i]]
+                        for j in range(chosen.shape[1]):
+                            if chosen[u, j] == (-1 if a == funds else a):
+                                chosen[u, j] = -1 if b == funds else b
+                                break
+                        if used + 2 * size > key.size:
+                            key, row = grown(key, used), grown(row, used)
+                            left, right, rank = grown(left, used), grown(right, used), grown(rank, used)
+                        # what the customer could do now: swap b for something; another fund, or an empty slot, for a
+                        r_a = 0.0 if a == funds else units(revenue[u, a], scale) + offset[a]
+                        r_b = 0.0 if b == funds else units(revenue[u, b], scale) + offset[b]
+                        refill = a != funds and b != funds and holds(chosen, u, EMPTY)
+                        for c in range(size + refill):
+                            if c == size:
+                                loss, x, y = -r_a, funds, a
+                            elif c == funds:
+                                if b == funds:
+                                    continue
+                                loss, x, y = r_b, b, funds
+                            elif not may_see(tolerance, risk, mask, u, c):
                                 continue
-                            loss, x, y = r_b, b, funds
-                        elif not may_see(tolerance, risk, mask, u, c):
-                            continue
-                        elif holds(chosen, u, c):
-                            if c == b or a == funds:
-                                continue
-                            loss, x, y = units(revenue[u, c], scale) + offset[c] - r_a, c, a
-                        else:
-                            loss, x, y = r_b - (units(revenue[u, c], scale) + offset[c]), b, c
-                        if loss < bound[x, y]:
-                            key[used], row[used] = np.int64(loss), u
-                            left[used], right[used], rank[used] = -1, -1, 1
-                            head[x, y] = merge(head[x, y], used, key, row, left, right, rank, stack)
-                            used += 1
-                imbalance[source] -= 1
-                imbalance[sink] += 1
+                            elif holds(chosen, u, c):
+                                if c == b or a == funds:
+                                    continue
+                                loss, x, y = units(revenue[u, c], scale) + offset[c] - r_a, c, a
+                            else:
+                                loss, x, y = r_b - (units(revenue[u, c], scale) + offset[c]), b, c
+                            if loss < bound[x, y]:
+                                key[used], row[used] = np.int64(loss), u
+                                left[used], right[used], rank[used] = -1, -1, 1
+                                head[x, y] = merge(head[x, y], used, key, row, left, right, rank, stack)
+                                used += 1
+                    moves += amount
+                imbalance[source] -= amount
+                imbalance[sink] += amount
                 for s in range(n):
                     for w in range(size):
                         if w != path[s]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation.auction import FINER
-from ptofa_gpu.allocation.dual import Choices, Quotas, newton
+from ptofa_gpu.allocation.dual import Choices, Prices, Quotas, newton
 from ptofa_gpu.allocation.exchange import DONE, WIDEN, Supply, exchange
 from ptofa_gpu.allocation.passes import ALL_SWAPS, Passes
 from ptofa_gpu.allocation.serving import in_units
@@ -45,6 +45,8 @@ SAMPLE_PATIENCE, PATIENCE = 6, 4
 #: Passes a larger sample is likely to take.
 SAMPLE_PASSES = 5
 PATHS_AT_A_TIME = 20_000
+#: With such a share of the slots in the wrong place Newton's method has stalled, most likely over ties.
+TIED_LEFT = 0.02
 #: Rows the first window of an exchange takes in: at least so many, and so many for each exposure in the wrong place.
 FIRST_WINDOW, FOR_EACH = 8192, 64
 #: How much wider the next window is. Where one puts less than this share right the rest is far off: then its square,
@@ -113,7 +115,10 @@ class _Solver:
         everyone = self.all
         price, delta, settled = self._from_samples(warm_start)
         if not settled:
-            price = self._refine(price, delta)
+            found = self._refine(price, delta)
+            price = found.price
+            if found.error > TIED_LEFT * self.problem.slots:
+                price = self._at_ties(price)
         chosen = everyone.empty_plan()
         everyone.take(self.bonus - price, chosen)
         if self._wrong(everyone.held(chosen), price) > self._enough(everyone):
@@ -151,7 +156,8 @@ class _Solver:
                 if found.error > 4 * enough:
                     price = self._exact(some, price)
                 everyone.count += some.passes.count
-                if found.error > 4 * enough and self._are_tied(some.passes, price):
+                self._tied = found.error > 4 * enough and self._are_tied(some.passes, price)
+                if self._tied:
                     return price, delta, True
             # a larger sample spares everyone most of what this one leaves to put right, unless it takes longer itself
             size *= GROWTH
@@ -169,7 +175,7 @@ class _Solver:
         """So many customers, or more where there are many funds, spread evenly, with their share of the quotas."""
         rows, funds = self.all.rows, self.all.funds
         most = max(SAMPLE_BYTES, SAMPLE_EACH * rows) // (4 * funds)
-        size = min(max(size, EACH_FUND * funds // self.all.k), most)
+        size = min(max(size, EACH_FUND * funds), most)
         stride = max(1, rows // size) if size < rows else 1
         if rows > most:
             stride = max(stride, -(-rows // most))
@@ -178,6 +184,15 @@ class _Solver:
     def _are_tied(self, some: Passes, price: np.ndarray) -> bool:
         """Whether more customers are indifferent at exact prices than there are funds to be priced by them."""
         return int((some.margins(self.bonus - price) == 0).sum()) > 4 * some.funds + some.rows // 256
+
+    def _at_ties(self, price: np.ndarray) -> np.ndarray:
+        """Where Newton's method stalled because many are tied: a small sample's exact prices, at which they are."""
+        some = self._every(SMALL_SAMPLE)
+        exact = self._exact(some, price)
+        self._tied = self._are_tied(some.passes, exact)
+        return exact if self._tied else price
+
+    _tied = False
 
     def _auction(self, some: _Sample) -> np.ndarray:
         """Prices by an auction among few customers."""
@@ -217,7 +232,7 @@ class _Solver:
     def _judge(self, some: Passes, price: np.ndarray, quotas: Quotas) -> Choices:
         return some.judge(self.bonus - price, lambda counts: quotas.wrong_place(counts, price))
 
-    def _refine(self, price: np.ndarray, delta: np.ndarray | None) -> np.ndarray:
+    def _refine(self, price: np.ndarray, delta: np.ndarray | None) -> Prices:
         """Newton's method on everyone, with the last sample's windows."""
         some = self._every(FIRST_SAMPLE)
         if delta is None and some.stride > 1:
@@ -230,7 +245,7 @@ class _Solver:
 
         enough = self._enough(self.all)
         patience, worth = self._patience(PATIENCE), self._worth(self.all)
-        return newton(look, self.quotas, price, self.floor, enough, delta, patience, worth, self.watch.expired).price
+        return newton(look, self.quotas, price, self.floor, enough, delta, patience, worth, self.watch.expired)
 
     def _enough(self, passes: Passes) -> float:
         """How many exposures in the wrong place the exchange puts right in less time than a pass takes."""
@@ -290,8 +305,8 @@ class _Solver:
 
     def _exchange(
         self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas, theta: float
-    ) -> tuple[int, int, np.ndarray, float]:
-        """One exchange over the swaps that lose at most theta: its status, paths, prices after it, and its theta."""
+    ) -> tuple[int, np.ndarray, float]:
+        """One exchange over the swaps that lose at most theta: its status, prices after it, and its theta."""
         high, low = quotas.high.astype(np.int64), quotas.low.astype(np.int64)
         counts = passes.held(chosen)[:-1]
         # what may stay unused at this price; beyond it the fund is short
@@ -303,7 +318,7 @@ class _Solver:
         if quotas.floating:
             supply.free = high
         if not excess.any():
-            return DONE, 0, price, theta
+            return DONE, price, theta
         found = passes.near(self.bonus - price, chosen, theta, int(np.abs(excess).sum()))
         done = exchange(
             *found.data, self.bonus - price, self.scale, found.chosen, np.append(excess, -excess.sum()), supply,
@@ -314,7 +329,7 @@ class _Solver:
         price = price - (done.potential[:-1] - done.potential[-1])
         # a fund that nobody has may be as cheap as it likes to be: no less than nothing
         price = price if quotas.floating else np.maximum(price, self.floor)
-        return done.status, done.paths, price, found.theta
+        return done.status, price, found.theta
 
     moves = 0
 
@@ -323,25 +338,27 @@ class _Solver:
 
         Returns the prices it ends with, and whether it is done (else the time was up).
         """
-        theta = self._window(passes, price, chosen, quotas)
+        before = self._wrong(passes.held(chosen), price, quotas)
+        theta = self._window(passes, price, chosen, before)
         while True:
             if self.watch.expired():
                 return price, False
-            status, paths, price, theta = self._exchange(passes, price, chosen, quotas, theta)
+            status, price, theta = self._exchange(passes, price, chosen, quotas, theta)
             if status == DONE:
                 return price, True
             if status == WIDEN:
-                little = paths < TOO_LITTLE * self._wrong(passes.held(chosen), price, quotas)
+                left = self._wrong(passes.held(chosen), price, quotas)
+                little = before - left < TOO_LITTLE * left
                 theta *= (math.inf if passes.funds <= FEW_FUNDS else WIDER**2) if little else WIDER
                 if theta > 2.0**52:
                     theta = math.inf
+                before = left
 
-    def _window(self, passes: Passes, price: np.ndarray, chosen: Any, quotas: Quotas) -> float:
-        """How much a swap of the first exchange may lose."""
+    def _window(self, passes: Passes, price: np.ndarray, chosen: Any, left: float) -> float:
+        """How much a swap of the first exchange may lose, with so many exposures in the wrong place."""
         rows = passes.rows
         if rows * passes.funds <= ALL_SWAPS:
             return math.inf
-        left = self._wrong(passes.held(chosen), price, quotas)
         wanted = max(FIRST_WINDOW, rows // 32, 16 * passes.funds, int(FOR_EACH * left))
         return passes.theta(self.bonus - price, chosen, min(wanted, rows // 4))
 

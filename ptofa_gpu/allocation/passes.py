@@ -209,6 +209,8 @@ class Passes:
                 parts.append(to_device(part, "cpu"))
             at = hi
         margins = np.concatenate(parts)
+        if (margins > 0).any():  # of those who are indifferent nobody knows how many there are
+            margins = margins[margins > 0]
         place = min(-(-wanted * margins.size // at), margins.size - 1)
         return float(max(np.partition(margins, place)[place], 1.0))
 
@@ -254,7 +256,8 @@ class Passes:
         listed[row] = True
         rows = np.flatnonzero(listed)
         data, held = self._rows(rows, chosen)
-        return Candidates(rows, data, held, (arc, cost, np.searchsorted(rows, row)), bound, theta)
+        number = np.cumsum(listed, dtype=np.int32) - 1
+        return Candidates(rows, data, held, (arc, cost, number[row].astype(np.int64)), bound, theta)
 
     def _add(self, cheapest: Cheapest, some: _Some, offset: np.ndarray) -> None:
         data = (some.revenue, some.tolerance, self._host[1], some.mask, offset, self.scale, some.held)
