@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import optimal as optimal_module
 from ptofa_gpu.allocation import passes as passes_module
-from ptofa_gpu.allocation.optimal import _Solver
+from ptofa_gpu.allocation import settle, start
+from ptofa_gpu.allocation.market import Market
 from ptofa_gpu.errors import InfeasibleError, InputError
 from tests.allocation.oracles import brute_force, check_limits, low_ends, min_cost_flow_value, plan_value
 from tests.allocation.strategies import general_instances, instances
@@ -57,10 +58,13 @@ def test_slots_that_stay_empty_are_filled_again_with_what_was_given_up(arguments
 @pytest.fixture(params=["all swaps", "the cheapest swaps of each pair"])
 def narrow(request, monkeypatch):
     """Samples and windows so small that every stage of the solver has something to do on tiny instances."""
-    small = {"SMALL_SAMPLE": 3, "FIRST_SAMPLE": 6, "GROWTH": 2, "EACH_FUND": 0, "CURVATURE": 0, "FIRST_WINDOW": 1}
-    for name, value in {**small, "ALL_SWAPS": 0}.items():
-        monkeypatch.setattr(optimal_module, name, value)
-    monkeypatch.setattr(_Solver, "_enough", lambda self, passes: 0.0)
+    small = {"SMALL_SAMPLE": 3, "FIRST_SAMPLE": 6, "GROWTH": 2, "EACH_FUND": 0, "CURVATURE": 0}
+    for name, value in small.items():
+        monkeypatch.setattr(start, name, value)
+    monkeypatch.setattr(optimal_module, "FIRST_SAMPLE", 6)
+    for name, value in {"FIRST_WINDOW": 1, "ALL_SWAPS": 0}.items():
+        monkeypatch.setattr(settle, name, value)
+    monkeypatch.setattr(Market, "enough", lambda self, passes: 0.0)
     if request.param != "all swaps":
         for name in ("ALL_SWAPS", "SWAPS_EACH", "ROOM"):
             monkeypatch.setattr(passes_module, name, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.allocation import optimal, passes
+from ptofa_gpu.allocation import optimal, passes, settle, start
 
 
 @pytest.mark.parametrize(("customers", "funds", "k", "places"), [(700, 5, 1, 1), (401, 9, 3, 0), (260, 40, 2, 2)])
@@ -17,9 +17,11 @@ def test_passes_over_kernels_equal_passes_over_twins(device_ops, monkeypatch, cu
     quota = rng.multinomial(k * customers, rng.dirichlet(np.ones(funds)))
     own = rng.integers(0, k + 1, customers) if k > 1 else k
     problem = ptofa.AllocationProblem(E, quota, own, tolerance, risk, excluded=[(3, 0), (customers - 1, funds - 1)])
-    small = {"SMALL_SAMPLE": 40, "FIRST_SAMPLE": 100, "ALL_SWAPS": 0, "EACH_FUND": 0, "CURVATURE": 0}
+    small = {"SMALL_SAMPLE": 40, "FIRST_SAMPLE": 100, "EACH_FUND": 0, "CURVATURE": 0}
     for name, value in small.items():
-        monkeypatch.setattr(optimal, name, value)  # so that every stage has something to do
+        monkeypatch.setattr(start, name, value)  # so that every stage has something to do
+    monkeypatch.setattr(optimal, "FIRST_SAMPLE", 100)
+    monkeypatch.setattr(settle, "ALL_SWAPS", 0)
     twin = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax")
     ops = device_ops()
     used = set()

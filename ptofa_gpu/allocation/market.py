@@ -1,0 +1,83 @@
+"""The instance as its prices see it: whole units, a bonus for each exposure, and what a step of work costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptofa_gpu.allocation.dual import Choices, Quotas
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.passes import Passes
+    from ptofa_gpu.allocation.problem import AllocationProblem
+    from ptofa_gpu.allocation.watch import Watch
+
+# rough costs in nanoseconds, only to choose between another pass and another path; they never depend on the machine
+_ROW, _PAIR, _SOLVE, _PATH, _NODE, _ARC = 4.0, 1.0, 0.055, 2000.0, 40.0, 1.2
+
+
+class Market:
+    """What all steps of the search share.
+
+    Attributes
+    ----------
+    scale : float
+        Units in one of the currency, 2 to the power of `shift`.
+    bonus : float
+        What each exposure is worth on top of its revenue, in units.
+    quotas : Quotas
+    floor : (F,) float64
+        The lowest price of each fund, in units.
+    """
+
+    def __init__(self, problem: AllocationProblem, watch: Watch):
+        self.watch, self.case = watch, problem.case
+        self.rows, self.funds, self.slots = problem.n_customers, problem.n_funds, problem.slots
+        # The bonus outweighs the longest change of plan, F + 1 swaps of at most 2 max |E|; with it values stay below
+        # 2^51 units, so that sums and differences of two are exact in float64.
+        bonus = 4.0 * (self.funds + 2) * max(problem.max_revenue, 2.0**-100)
+        self.shift = 49 - int(np.frexp(bonus)[1])
+        self.scale = 2.0**self.shift
+        self.bonus = float(np.rint(bonus * self.scale))
+        low = problem.quota_low if problem.has_ranges else np.zeros(self.funds)
+        self.quotas = Quotas(low.astype(np.float64), problem.quota.astype(np.float64), self.case == "exact")
+        # a fund short of its lower bound is worth a bonus of its own: its price may fall as far below 0
+        self.floor = np.where(low > 0, -self.bonus, 0.0)
+
+    @property
+    def level(self) -> float:
+        """Where prices start: with fewer exposures than slots a fund is worth its bonus, else no more than another."""
+        return self.bonus if self.case == "under" else 0.0
+
+    def grounded(self, price: np.ndarray) -> np.ndarray:
+        """Prices with nothing below its floor, and where only differences matter, the lowest at 0."""
+        if self.quotas.floating:
+            price = price - price.min()
+        return np.maximum(price, self.floor)
+
+    def units(self, price: np.ndarray) -> np.ndarray:
+        """Prices in currency as prices in units."""
+        return self.grounded(np.rint(np.asarray(price, np.float64) * self.scale) + self.level)
+
+    def currency(self, price: np.ndarray) -> np.ndarray:
+        """Prices in units as prices in currency."""
+        return np.ldexp(price - price.min() if self.quotas.floating else price - self.level, -self.shift)
+
+    def wrong(self, counts: np.ndarray, price: np.ndarray, quotas: Quotas | None = None) -> float:
+        """How many exposures are in the wrong place."""
+        return float(np.abs((quotas or self.quotas).wrong_place(counts, price)).sum()) / 2
+
+    def judge(self, some: Passes, price: np.ndarray, quotas: Quotas) -> Choices:
+        """What customers take at these prices, with windows of their own."""
+        return some.judge(self.bonus - price, lambda counts: quotas.wrong_place(counts, price))
+
+    @staticmethod
+    def worth(passes: Passes) -> float:
+        """How many exposures the exchange puts right in the time of a step of Newton's method."""
+        n = passes.funds
+        return ((_ROW + _PAIR * n) * passes.rows * passes.k + _SOLVE * n**3) / (_PATH + _NODE * n + _ARC * n**2)
+
+    def enough(self, passes: Passes) -> float:
+        """How many exposures in the wrong place the exchange puts right in less time than a pass takes."""
+        return max(4.0, 0.1 * self.worth(passes))

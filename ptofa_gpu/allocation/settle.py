@@ -1,0 +1,118 @@
+"""From prices to a plan that meets the quotas: ties dealt out together, then exchanges over ever wider windows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptofa_gpu.allocation.exchange import DONE, WIDEN, Supply, exchange
+from ptofa_gpu.allocation.passes import ALL_SWAPS
+from ptofa_gpu.allocation.ties import deal, share_out
+
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.dual import Quotas
+    from ptofa_gpu.allocation.market import Market
+    from ptofa_gpu.allocation.passes import Passes
+
+PATHS_AT_A_TIME = 20_000
+#: Rows the first window of an exchange takes in: at least so many, and so many for each exposure in the wrong place.
+FIRST_WINDOW, FOR_EACH = 8192, 64
+#: How much wider the next window is. Where one puts less than this share right the rest is far off: then its square,
+#: and with so few funds every pair gets a window of its own.
+WIDER, TOO_LITTLE, FEW_FUNDS = 4, 1 / 8, 32
+
+
+class Settling:
+    """One plan of some customers, which starts as what is best at the given prices.
+
+    Attributes
+    ----------
+    price : (F,) float64
+        In units; the plan is best at them after every step.
+    chosen : (U, K) int16
+        The plan, changed in place.
+    moves : int
+        Swaps made so far.
+    """
+
+    def __init__(self, market: Market, passes: Passes, quotas: Quotas, price: np.ndarray):
+        self.market, self.passes, self.quotas, self.price = market, passes, quotas, price
+        self.moves = 0
+        self.chosen: Any = passes.empty_plan()
+        passes.take(market.bonus - price, self.chosen)
+
+    def wrong(self) -> float:
+        """How many exposures are in the wrong place."""
+        return self.market.wrong(self.passes.held(self.chosen), self.price, self.quotas)
+
+    def untie(self) -> None:
+        """Decide for all who are indifferent at these prices at once, if they matter."""
+        passes, quotas = self.passes, self.quotas
+        groups = passes.tied(self.market.bonus - self.price, self.chosen)
+        if groups is None or not groups.known or sum(map(len, groups.rows)) * 4 < self.wrong():
+            return
+        has, picks, customers = groups.table()
+        rows = np.concatenate(groups.rows)
+        held = passes.few(rows, self.chosen)
+        kinds = np.concatenate(groups.kinds)
+        own = has[kinds[:, None], held] & (held >= -1)  # -1 is the last column: the empty slot
+        fixed = passes.held(self.chosen)[:-1] - np.bincount(held[own & (held >= 0)], minlength=passes.funds)
+        least, most = quotas.wanted(self.price)
+        must = np.append(np.maximum(least - fixed, 0), 0).astype(np.int64)
+        may = np.append(np.maximum(most - np.maximum(least, fixed), 0), passes.rows * passes.k).astype(np.int64)
+        deal(groups, share_out(has, picks, customers, must, may), rows, kinds, held)
+        passes.put(self.chosen, rows, held)
+
+    def put_right(self) -> bool:
+        """Exchanges over ever wider windows until the quotas are met; False: the time was up before."""
+        before = self.wrong()
+        theta = self._window(before)
+        while not self.market.watch.expired():
+            status, theta = self._exchange(theta)
+            if status == DONE:
+                return True
+            if status == WIDEN:
+                left = self.wrong()
+                little = before - left < TOO_LITTLE * left
+                theta *= (math.inf if self.passes.funds <= FEW_FUNDS else WIDER**2) if little else WIDER
+                if theta > 2.0**52:
+                    theta = math.inf
+                before = left
+        return False
+
+    def _window(self, wrong: float) -> float:
+        """How much a swap of the first exchange may lose, with so many exposures in the wrong place."""
+        rows, funds = self.passes.rows, self.passes.funds
+        if rows * funds <= ALL_SWAPS:
+            return math.inf
+        wanted = max(FIRST_WINDOW, rows // 32, 16 * funds, int(FOR_EACH * wrong))
+        return self.passes.theta(self.market.bonus - self.price, self.chosen, min(wanted, rows // 4))
+
+    def _exchange(self, theta: float) -> tuple[int, float]:
+        """One exchange over the swaps that lose at most theta: its status, and the theta it came to."""
+        market, passes, quotas, price = self.market, self.passes, self.quotas, self.price
+        high, low = quotas.high.astype(np.int64), quotas.low.astype(np.int64)
+        counts = passes.held(self.chosen)[:-1]
+        # what may stay unused at this price; beyond it the fund is short
+        least = np.where(price > 0, 0, np.where(price < 0, high - low, 0))
+        most = np.where(price > 0, 0, np.where(price > market.floor, high - low, high))
+        unused = np.clip(high - counts, least, most)
+        excess = counts - high + unused
+        supply = Supply(price.astype(np.int64), unused, high - low, int(market.bonus))
+        if quotas.floating:
+            supply.free = high
+        if not excess.any():
+            return DONE, theta
+        found = passes.near(market.bonus - price, self.chosen, theta, int(np.abs(excess).sum()))
+        done = exchange(
+            *found.data, market.bonus - price, market.scale, found.chosen, np.append(excess, -excess.sum()), supply,
+            found.bound, found.swaps, PATHS_AT_A_TIME,
+        )  # fmt: skip
+        passes.put(self.chosen, found.rows, found.chosen)
+        self.moves += done.moves
+        price = price - (done.potential[:-1] - done.potential[-1])
+        # a fund that nobody has may be as cheap as it likes to be: no less than nothing
+        self.price = price if quotas.floating else np.maximum(price, market.floor)
+        return done.status, found.theta

@@ -1,0 +1,175 @@
+"""Prices to start from: an auction among few customers, then Newton's method on ever larger samples.
+
+A sample is every n-th customer with their share of the quotas. Its right prices are off by chance from everyone's, by
+about sqrt(n F) exposures; no more than that is asked of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptofa_gpu.allocation.auction import FINER
+from ptofa_gpu.allocation.dual import Quotas, newton
+from ptofa_gpu.allocation.market import Market
+from ptofa_gpu.allocation.passes import Passes
+from ptofa_gpu.allocation.settle import Settling
+
+#: Customers in the samples: the first holds an auction, the others refine its prices; and for each fund at least.
+SMALL_SAMPLE, FIRST_SAMPLE, GROWTH, EACH_FUND = 1024, 20_000, 8, 64
+#: Bytes of E that a sample may copy: so many, or so many for each customer there is.
+SAMPLE_BYTES, SAMPLE_EACH = 1 << 26, 24
+#: Customers for each fund that it takes for Newton's method to find its way: the curvature of fewer is mostly noise.
+CURVATURE = 500
+#: Places for each slot with which an auction is held at most.
+STRANGERS = 4
+#: An auction's first steps, in median margins; it ends where finer ones leave no less than this share wrong.
+COARSEST, BETTER = 4, 0.9
+#: Passes in which Newton's method must get somewhere, and those that a larger sample is likely to take.
+SAMPLE_PATIENCE, SAMPLE_PASSES = 6, 5
+
+
+@dataclass
+class Sample:
+    """Every n-th customer and their share of the quotas."""
+
+    passes: Passes
+    stride: int
+    quotas: Quotas
+
+    def roomy(self, under: bool) -> Quotas:
+        """Its quotas, erring on the side that it can meet: nobody's price stands for a missing fund."""
+        high = _whole(self.quotas.high * 0.98) if under else np.ceil(self.quotas.high * 1.02)
+        return Quotas(np.floor(self.quotas.low * 0.98), high)
+
+
+@dataclass
+class Beginning:
+    """Prices to start from on everyone."""
+
+    price: np.ndarray  # (F,) units
+    delta: np.ndarray | None  # the last sample's windows
+    #: Newton's method on everyone would change little: all took part in an auction, or many are tied at these prices.
+    settled: bool
+
+
+class Samples:
+    """Prices of samples."""
+
+    def __init__(self, market: Market, everyone: Passes):
+        self.market, self.everyone = market, everyone
+
+    def beginning(self, warm_start: np.ndarray | None) -> Beginning:
+        """Prices of ever larger samples, from an auction among the smallest or from `warm_start` (in currency)."""
+        market, everyone = self.market, self.everyone
+        delta, size = None, FIRST_SAMPLE
+        if warm_start is None:
+            some = self.every(everyone.rows if _few(everyone) else SMALL_SAMPLE)
+            price = self._auction(some)
+            if some.stride == 1:
+                return Beginning(price, None, True)
+        else:
+            price = market.units(warm_start)
+        while everyone.rows // size > 1:
+            some = self.every(size)
+            # a sample's own quotas are off by about sqrt(n F) exposures: closer than that is wasted, and from prices
+            # that were right before it leads away
+            enough = 0.25 * math.sqrt(everyone.funds * market.slots / some.stride)
+            if not _few(some.passes):
+                found = newton(
+                    lambda p, _, some=some: market.judge(some.passes, p, some.quotas),  # type: ignore[misc]
+                    some.quotas, price, market.floor, enough if warm_start is None else 4 * enough, None,
+                    patience(SAMPLE_PATIENCE, everyone.funds), market.worth(some.passes), market.watch.expired,
+                )  # fmt: skip
+                price, delta = found.price, found.delta
+                stalled = found.error > 4 * enough
+                if stalled:
+                    price = self._exact(some, price)
+                everyone.count += some.passes.count
+                if stalled and self._are_tied(some.passes, price):
+                    return Beginning(price, delta, True)
+            # a larger sample spares everyone most of what this one leaves to put right, unless it takes longer itself
+            size *= GROWTH
+            longer = SAMPLE_PASSES * market.worth(everyone) * size / everyone.rows
+            if size > everyone.rows or enough * some.stride <= longer:
+                break
+        return Beginning(price, delta, False)
+
+    def every(self, size: int) -> Sample:
+        """So many customers, or more where there are many funds, spread evenly, with their share of the quotas."""
+        rows, funds = self.everyone.rows, self.everyone.funds
+        most = max(SAMPLE_BYTES, SAMPLE_EACH * rows) // (4 * funds)
+        size = min(max(size, EACH_FUND * funds), most)
+        stride = max(1, rows // size) if size < rows else 1
+        if rows > most:
+            stride = max(stride, -(-rows // most))
+        quotas = self.market.quotas.share(len(range(0, rows, stride)) / rows)
+        return Sample(self.everyone.every(stride), stride, quotas)
+
+    def at_ties(self, price: np.ndarray) -> np.ndarray:
+        """Where Newton's method stalled because many are tied: a small sample's exact prices, at which they are."""
+        some = self.every(SMALL_SAMPLE)
+        exact = self._exact(some, price)
+        return exact if self._are_tied(some.passes, exact) else price
+
+    def _are_tied(self, some: Passes, price: np.ndarray) -> bool:
+        """Whether more customers are indifferent at exact prices than there are funds to be priced by them."""
+        margins = some.margins(self.market.bonus - price)
+        return int((margins == 0).sum()) > 4 * some.funds + some.rows // 256
+
+    def _exact(self, some: Sample, price: np.ndarray) -> np.ndarray:
+        """Prices of a sample, solved exactly."""
+        plan = Settling(self.market, some.passes, some.roomy(self.market.case == "under"), price)
+        plan.untie()
+        plan.put_right()
+        return self.market.grounded(plan.price)
+
+    def _auction(self, some: Sample) -> np.ndarray:
+        """Prices by an auction among few customers."""
+        market, under, funds = self.market, self.market.case == "under", some.passes.funds
+        margin = some.passes.margins(np.full(funds, market.bonus - market.level))
+        margin = margin[(margin > 0) & np.isfinite(margin)]
+        spread = float(np.partition(margin, margin.size // 2)[margin.size // 2]) if margin.size else 1.0
+        # what the sample's own quotas miss by chance a little more room makes up for
+        quota = _whole(some.quotas.high) if some.stride == 1 else some.roomy(under).high
+        wanted = Quotas(some.quotas.low, quota)
+        quota = np.minimum(quota, some.passes.rows)
+        if quota.sum() > STRANGERS * some.passes.rows * some.passes.k:
+            return market.grounded(np.full(funds, market.level))  # hardly any quota is in anybody's way
+        eps, bids = max(1.0, COARSEST * spread), np.zeros(funds + 1, np.int64)
+        found, least, in_vain = np.full(funds, market.level), np.inf, 0
+        while in_vain < 2 and not market.watch.expired():
+            bids, ended = some.passes.auction(bids, quota.astype(np.int64), int(eps))
+            price = (bids[:-1] - (bids[-1] if under else bids[:-1].min())).astype(np.float64)
+            if not under:
+                price[price <= 2 * eps] = 0.0  # funds with room to spare are the cheapest, within eps of each other
+            price = market.grounded(market.level + price)
+            taken = some.passes.look(market.bonus - price, np.zeros((funds + 1,) * 2))
+            wrong = market.wrong(taken.counts, price, wanted)
+            in_vain = 0 if wrong < BETTER * least else in_vain + 1
+            if wrong < least:
+                found, least = price, wrong
+            if not ended or eps == 1.0:
+                break
+            eps = max(1.0, eps // FINER)
+        return found
+
+
+def patience(passes: int, funds: int) -> int:
+    """Passes in which Newton's method must get somewhere: with many funds the first go to finding how far to step."""
+    return passes + funds // 32
+
+
+def _few(passes: Passes) -> bool:
+    """Whether there are few customers to a fund."""
+    return passes.rows < CURVATURE * passes.funds
+
+
+def _whole(share: np.ndarray) -> np.ndarray:
+    """Shares as whole numbers with the same sum, rounded down: the largest remainders are rounded up."""
+    out = np.floor(share)
+    left = int(share.sum() - out.sum())
+    out[np.argsort(out - share, kind="stable")[:left]] += 1
+    return out
