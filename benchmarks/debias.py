@@ -1,4 +1,4 @@
-"""Debiasing on synthetic worlds with known truth; rows are appended to results/debias.csv, medians are printed.
+"""Debiasing on synthetic worlds with known truth; rows are appended to results/debias-by-features.csv, medians are printed.
 
 python benchmarks/debias.py --customers 50000 --seeds 5 --variants none ipw dr adjust
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 from ptofa_gpu.datasets import lct
 from ptofa_gpu.evaluation.debias import DebiasRow, compare_debias, medians
 
-RESULTS = Path(__file__).parent / "results" / "debias.csv"
-SETTINGS = ("date", "world", "customers", "exposures", "lr", "dropout", "max_epochs")
+RESULTS = Path(__file__).parent / "results" / "debias-by-features.csv"
+SETTINGS = ("date", "world", "customers", "exposures", "lr", "dropout", "max_epochs", "drift")
 
 
 def main() -> None:
@@ -25,8 +25,10 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=50_000)
     parser.add_argument("--exposures", type=int, default=1, help="exposures a customer in the first week")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--drift", type=float, default=0.1, help="how much the later week, the truth's, differs")
     parser.add_argument("--variants", nargs="+", default=["none", "ipw", "dr", "adjust"])
-    parser.add_argument("--clip", type=float, default=10.0)
+    parser.add_argument("--clip", type=float, default=10.0, help="largest weight before normalising")
     parser.add_argument("--lr", type=float, default=0.002)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--epochs", type=int, default=12)
@@ -41,6 +43,7 @@ def main() -> None:
         "lr": args.lr,
         "dropout": args.dropout,
         "max_epochs": args.epochs,
+        "drift": args.drift,
     }
     with RESULTS.open("a", newline="") as f:
         out = csv.DictWriter(f, [*SETTINGS, *(field.name for field in fields(DebiasRow))])
@@ -54,8 +57,8 @@ def main() -> None:
             print(numbers)
 
         rows = compare_debias(
-            lambda seed: lct(args.world, args.customers, seed, exposures=args.exposures),
-            range(args.seeds),
+            lambda seed: lct(args.world, args.customers, seed, exposures=args.exposures, drift=args.drift),
+            range(args.first_seed, args.first_seed + args.seeds),
             [None if v == "none" else v for v in args.variants],
             max_epochs=args.epochs,
             progress=write,

@@ -24,6 +24,8 @@ _REGION_SHARE = np.array([0.27, 0.22, 0.16, 0.14, 0.11, 0.05, 0.05])
 _REGION_WEALTH = np.array([0.35, 0.25, 0.10, -0.10, -0.25, -0.35, -0.20])
 CHANNELS = ("home page", "wealth tab", "search", "push message", "mini program")
 _CHANNEL_SHARE = np.array([0.34, 0.24, 0.12, 0.18, 0.12])
+# mean of log(1 + theme views), which is their standard deviation too
+_VIEWS_MEAN = 0.552
 _CHANNEL_EFFECT = np.array([-0.15, 0.35, 0.55, -0.45, -0.10])
 HELD = ("none", "money market", "bond", "mixed", "equity")
 
@@ -103,7 +105,7 @@ class Block:
     wealth: np.ndarray
     activity: np.ndarray
     taste: np.ndarray  # (BLOCK, 3)
-    signal: np.ndarray  # (BLOCK, 3): taste with noise; the features are functions of it, and so is who is shown what
+    seen: np.ndarray  # (BLOCK, 3): tastes as far as the features show them; the platform goes by these
     pull: np.ndarray  # effect of the preferred channel on the log odds
     tolerance: np.ndarray
     validation: np.ndarray  # bool: this customer's rows of the first week validate
@@ -172,28 +174,35 @@ class World:
         age = 0.5 * wealth - 0.3 * taste[:, 2] + 0.8 * rng.standard_normal(n)
         near = signal @ np.array([_TYPE_TASTE[t] for t in HELD[1:]]).T + 0.8 * rng.gumbel(size=(n, len(HELD) - 1))
         holds = rng.random(n) < _logistic(0.6 + 0.7 * wealth + 0.4 * activity)
+        risk_score = np.round(50 + 15 * signal[:, 0])
+        cash_share = np.round(_logistic(signal[:, 1] - 0.3), 4)
+        tolerance = 1 + np.searchsorted(_TOLERANCE_CUTS, 0.75 * signal[:, 0] + 0.66 * rng.standard_normal(n))
+        validation = rng.random(n) < 0.1
+        columns = {
+            "age_band": np.searchsorted(_AGE_CUTS, age),
+            "region": region,
+            "channel": channel,
+            "held_type": np.where(holds, 1 + near.argmax(1), 0),
+            "balance": np.round(np.exp(8.5 + 1.1 * (wealth + 0.5 * rng.standard_normal(n))), 2),
+            "holdings": np.where(holds, 1 + rng.poisson(np.exp(0.3 + 0.4 * wealth)), 0),
+            "logins_30d": rng.poisson(np.exp(1.6 + 0.6 * activity)),
+            "fund_views_30d": rng.poisson(np.exp(0.8 + 0.8 * activity)),
+            "risk_score": risk_score,
+            "cash_share": cash_share,
+            "theme_views_30d": rng.poisson(np.exp(0.7 * signal[:, 2] - 0.2)),
+            "tenure_months": np.floor(rng.gamma(2.0, 18.0, n)),
+        }
+        views = (np.log1p(columns["theme_views_30d"]) - _VIEWS_MEAN) / _VIEWS_MEAN
+        cash = np.clip(cash_share, 1e-4, 1 - 1e-4)
         return Block(
             wealth=wealth,
             activity=activity,
             taste=taste,
-            signal=signal,
+            seen=np.stack([(risk_score - 50) / 15, np.log(cash / (1 - cash)) + 0.3, views], axis=1),
             pull=_CHANNEL_EFFECT[channel],
-            tolerance=1 + np.searchsorted(_TOLERANCE_CUTS, 0.75 * signal[:, 0] + 0.66 * rng.standard_normal(n)),
-            validation=rng.random(n) < 0.1,
-            features={
-                "age_band": np.searchsorted(_AGE_CUTS, age),
-                "region": region,
-                "channel": channel,
-                "held_type": np.where(holds, 1 + near.argmax(1), 0),
-                "balance": np.round(np.exp(8.5 + 1.1 * (wealth + 0.5 * rng.standard_normal(n))), 2),
-                "holdings": np.where(holds, 1 + rng.poisson(np.exp(0.3 + 0.4 * wealth)), 0),
-                "logins_30d": rng.poisson(np.exp(1.6 + 0.6 * activity)),
-                "fund_views_30d": rng.poisson(np.exp(0.8 + 0.8 * activity)),
-                "risk_score": np.round(50 + 15 * signal[:, 0]),
-                "cash_share": np.round(_logistic(signal[:, 1] - 0.3), 4),
-                "theme_views_30d": rng.poisson(np.exp(0.7 * signal[:, 2] - 0.2)),
-                "tenure_months": np.floor(rng.gamma(2.0, 18.0, n)),
-            },
+            tolerance=tolerance,
+            validation=validation,
+            features=columns,
         )
 
     # -- what is true of a pair ----------------------------------------------------------------------------------
@@ -214,10 +223,11 @@ class World:
     def exposure(self, c: Block) -> np.ndarray:
         """(BLOCK, F): which fund the platform shows, as probabilities; never one above the customer's tolerance.
 
-        It depends on what the features show, and not on hidden traits: a model of who is shown what can learn it.
+        It depends on tolerance and features alone, not on hidden traits: a model of who is shown what can learn it, and
+        what weights by such a model cannot mend is not in this world (but may be in yours).
         """
         eligible = c.tolerance[:, None] >= self.risk
-        score = self.popularity + self.exposure_bias * (c.signal @ self.fund_taste.T)
+        score = self.popularity + self.exposure_bias * (c.seen @ self.fund_taste.T)
         weight = np.where(eligible, np.exp(score - score.max(1, keepdims=True)), 0.0)
         shown = weight / weight.sum(1, keepdims=True)
         return (1 - self.overlap) * shown + self.overlap * eligible / eligible.sum(1, keepdims=True)

@@ -113,6 +113,20 @@ def test_exposure_is_biased_and_within_tolerance(worlds: dict[str, ExposureData]
     assert shown > 1.15 * truth.conversion[eligible].mean()
 
 
+@pytest.mark.parametrize("kind", ["A", "B"])
+def test_who_is_shown_what_depends_on_what_the_log_shows_alone(kind: str) -> None:
+    """Else no model of exposures could undo the bias."""
+    data = lct(kind, 20_000, seed=3, exposure_bias=2.0)
+    assert data.truth is not None
+    seen = data.customers[["tolerance", "risk_score", "cash_share", "theme_views_30d"]]
+    alike = [group for group in seen.groupby(list(seen.columns)).indices.values() if len(group) > 1]
+    assert len(alike) > 30
+    for group in alike:
+        p = data.truth.exposure[group]
+        np.testing.assert_allclose(p, np.broadcast_to(p[0], p.shape), rtol=1e-6)
+    assert any(np.ptp(data.truth.conversion[group], axis=0).max() > 0.001 for group in alike)  # who buys is hidden
+
+
 def test_the_bias_can_be_turned_off() -> None:
     blind = lct("A", 20_000, seed=7, exposure_bias=0.0, overlap=1.0)
     a, truth = blind.arrays, blind.truth
