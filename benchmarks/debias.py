@@ -1,4 +1,4 @@
-"""Debiasing on synthetic worlds with known truth; rows are appended to results/debias-by-features.csv, medians are printed.
+"""Debiasing on synthetic worlds with known truth; medians are printed, rows added to results.
 
 python benchmarks/debias.py --customers 50000 --seeds 5 --variants none ipw dr adjust
 """

@@ -87,7 +87,7 @@ def lct(
     positive_rate : float
         Share of the first week's exposures that convert, on average.
     exposure_bias : float
-        How strongly the platform picks likely buyers; 0 shows by popularity alone.
+        How strongly the platform picks likely buyers, by features; 0 shows by popularity alone.
     overlap : float
         Share of exposures given out at random among the funds a customer may see, in [0, 1].
     drift : float
