@@ -6,23 +6,19 @@ from any `ExposureData`, and `against_paper` says where the paper's order does n
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ptofa_gpu
-from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation.model_runs import Judge, ModelRun, Training, train
 from ptofa_gpu.evaluation.model_search import PAPER_GRID, Grid, Setting, points, search
+from ptofa_gpu.evaluation.model_store import Store, fingerprint
 from ptofa_gpu.evaluation.model_table import ModelTable
 
 if TYPE_CHECKING:
@@ -30,8 +26,6 @@ if TYPE_CHECKING:
 
 Methods = Sequence[str] | Mapping[str, Mapping[str, Any]]
 Progress = bool | Callable[[int, int, str], None] | None
-# raised when a stored run no longer means what it says
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -189,8 +183,8 @@ def model_table(
                 done = kept or train(world, judge, label, options, setting, seed, training)
                 if kept is None:
                     store.write(key, done)
-                elif done.method != label:  # the same run under another name
-                    done = ModelRun(**{**vars(done), "method": label})
+                else:  # it may have been run under another name, or with its defaults written out
+                    done = replace(done, method=label, options=dict(options), setting=dict(setting))
                 runs.append(done)
                 if on_run is not None:
                     on_run(done, world, kept is None)
@@ -231,56 +225,6 @@ def _methods(methods: Methods | None) -> dict[str, dict[str, Any]]:
     if not wanted:
         raise InputError("methods is empty: name at least one.")
     return wanted
-
-
-def fingerprint(data: ExposureData) -> str:
-    """A checksum of log, features and schema: stored runs of other data are never taken for these."""
-    digest = hashlib.sha256(data.schema.to_json().encode())
-    log = data.arrays
-    features = (data.encoded_customers, data.encoded_funds)
-    for array in (log.customer, log.fund, log.converted, log.amount, log.split):
-        digest.update(array.tobytes())
-    for encoded in features:
-        digest.update(encoded.categorical.tobytes())
-        digest.update(encoded.numeric.tobytes())
-    return digest.hexdigest()
-
-
-class Store:
-    """Finished runs as JSON files, one each, named by what was run; without a directory nothing is kept."""
-
-    def __init__(self, directory: str | os.PathLike[str] | None):
-        self.folder = None if directory is None else Path(directory)
-
-    @staticmethod
-    def key(print_: str, options: Mapping[str, Any], setting: Setting, seed: int, training: Training) -> str:
-        """What a run depends on, as a name."""
-        what = {
-            "format": _FORMAT,
-            "version": ptofa_gpu.__version__,
-            "data": print_,
-            "options": dict(options),
-            "setting": setting,
-            "seed": seed,
-            "training": asdict(training),
-        }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
-
-    def read(self, key: str) -> ModelRun | None:
-        """The stored run, or None; a file that cannot be read is as good as none."""
-        if self.folder is None:
-            return None
-        try:
-            return ModelRun.from_json(json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def write(self, key: str, run: ModelRun) -> None:
-        """Keep a run; the file is whole or not there."""
-        if self.folder is None:
-            return
-        with atomic_path(self.folder / f"{key}.json") as partial:
-            partial.write_text(json.dumps(run.to_json(), indent=1), encoding="utf-8")
 
 
 def _words(setting: Setting) -> str:

@@ -102,7 +102,7 @@ class RevenueModel(LearnsFromLog):
     ):
         super().__init__()
         _check_settings(dropout, lr, embedding, hidden, debias, clip)
-        debias = _DEFAULT_DEBIAS.get(method) if debias == "auto" else debias
+        debias = resolve_debias(method, debias)
         self.schema = Schema.from_json(schema) if isinstance(schema, str) else schema
         self.save_hyperparameters(
             {
@@ -244,6 +244,11 @@ class RevenueModel(LearnsFromLog):
 
     def _repr_html_(self) -> str:
         return as_html(self)
+
+
+def resolve_debias(method: str, debias: str | None) -> str | None:
+    """What "auto" means for a method; any other value as it is."""
+    return _DEFAULT_DEBIAS.get(method) if debias == "auto" else debias
 
 
 def _check_settings(dropout: Any, lr: Any, embedding: Any, hidden: Any, debias: Any, clip: Any) -> None:

@@ -18,7 +18,7 @@ from ptofa_gpu.datasets import ExposureData, lct
 from ptofa_gpu.errors import DegenerateModelError, InputError, MissingPackageError
 from ptofa_gpu.evaluation.model_runs import Judge, ModelRun, Training, measure, train
 from ptofa_gpu.evaluation.model_search import PAPER_GRID, points, search
-from ptofa_gpu.evaluation.table1 import Store, default_methods, fingerprint, model_table, parse_method
+from ptofa_gpu.evaluation.table1 import default_methods, model_table, parse_method
 from ptofa_gpu.prediction import methods
 from tests.evaluation.runs import run
 
@@ -80,6 +80,16 @@ def test_from_worlds_to_a_table_that_goes_on(tmp_path: Path, monkeypatch: pytest
     assert whole.cell("c", "mse").values == found.cell("c", "mse").values
     for method in found.methods:
         assert again.cell(method, "mse").values == found.cell(method, "mse").values
+
+
+def test_a_run_asked_for_in_other_words_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {"seeds": 1, "training": QUICK, "directory": tmp_path, "progress": None}
+    first = model_table(world, {"p": {"method": "ptofa", **SMALL, "debias": "auto"}}, grid={"lr": (0.002,)}, **given)
+    monkeypatch.setattr("ptofa_gpu.evaluation.table1.train", None)
+    spelled = {"method": "ptofa", **SMALL, "debias": "adjust", "counterfactual": "density", "lr": 0.002}
+    again = model_table(world, {"q": spelled}, grid={"dropout": (0.1,)}, **given)
+    assert again.cell("q", "mse").values == first.cell("p", "mse").values
+    assert (again.runs[0].options, again.runs[0].setting) == (spelled, {"dropout": 0.1})
 
 
 def test_what_is_measured_is_what_scikit_learn_measures(tmp_path: Path) -> None:
@@ -145,19 +155,6 @@ def test_a_degenerate_run_is_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     one = train(data, Judge(data), "z", WANTED["z"], {"lr": 0.01}, 0, QUICK)
     assert (one.status, one.metrics, one.notes) == ("degenerate", {}, ["diverged at once"])
     assert ModelRun.from_json(one.to_json()).status == "degenerate"
-
-
-def test_other_data_settings_and_seeds_are_other_runs() -> None:
-    data = world(0)
-    prints = {fingerprint(d) for d in (data, world(1), world(0))}
-    assert len(prints) == 2
-    base = {"print_": "x", "options": {"method": "ziln"}, "setting": {"lr": 0.1}, "seed": 0, "training": QUICK}
-    changed = [
-        {"print_": "y"}, {"options": {"method": "ptofa"}}, {"setting": {"lr": 0.2}}, {"seed": 1},
-        {"training": Training()},
-    ]  # fmt: skip
-    keys = {Store.key(**{**base, **c}) for c in ({}, *changed)}  # type: ignore[arg-type]
-    assert len(keys) == 6
 
 
 def test_labels_of_methods() -> None:

@@ -6,7 +6,9 @@ A new method is a subclass of `base.RevenueMethod` and a line in `_METHODS`.
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.prediction.methods.base import RevenueMethod
@@ -47,12 +49,27 @@ def build(name: str, make_network: Callable[[type[PairNetwork]], PairNetwork], *
     InputError
         For a name that means nothing here, a bad option, or one that the method does not have.
     """
-    if name not in _METHODS:
-        raise InputError(f"Unknown method {name!r}. Available: {', '.join(map(repr, available()))}.")
-    module, class_name, known = _METHODS[name]
+    known = _entry(name)[2]
     strange = [option for option in options if option not in known]
     if strange:
         takes = f"it takes {' and '.join(known)}" if known else "it takes none"
         raise InputError(f"method={name!r} has no option {' and no option '.join(strange)}: {takes}.")
-    method = getattr(importlib.import_module(f"{__name__}.{module}"), class_name)
+    method = _class(name)
     return method(make_network(method.network_class), **options)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """What the options of the method `name` are where they are not given; `InputError` for an unknown name."""
+    parameters = inspect.signature(_class(name)).parameters
+    return {option: parameters[option].default for option in _entry(name)[2]}
+
+
+def _entry(name: str) -> tuple[str, str, tuple[str, ...]]:
+    if name not in _METHODS:
+        raise InputError(f"Unknown method {name!r}. Available: {', '.join(map(repr, available()))}.")
+    return _METHODS[name]
+
+
+def _class(name: str) -> type[RevenueMethod]:
+    module, class_name, _ = _entry(name)
+    return getattr(importlib.import_module(f"{__name__}.{module}"), class_name)
