@@ -25,7 +25,8 @@ import pytorch_lightning as pl
 import torch
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.prediction.training import History, _quiet_lightning, _threads_for
+from ptofa_gpu.prediction.checkpoints import History
+from ptofa_gpu.prediction.training import _quiet_lightning, _threads_for
 
 RESULTS = Path(__file__).parent / "results" / "prediction_speed.csv"
 FIELDS = ("date", "device", "cores", "torch", "what", "method", "rows", "batch", "repeat", "ours", "plain", "ratio")

@@ -15,16 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import DegenerateModelError, InputError, PtofaWarning
 from ptofa_gpu.prediction.calibration import CalibrationResult, calibrate
+from ptofa_gpu.prediction.checkpoints import Checkpoints, History, best_row, take_over
 from ptofa_gpu.prediction.data import ExposureModule
 from ptofa_gpu.prediction.model import RevenueModel
 
@@ -83,34 +83,6 @@ class FitResult:
         )
 
 
-class History(Callback):
-    """Keeps every epoch's logged values, in checkpoints too, so that a resumed run has the whole history."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, float]] = []
-        self._started = time.perf_counter()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the epoch's clock."""
-        self._started = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add a row."""
-        assert isinstance(pl_module, RevenueModel)
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        values["train_loss"] = pl_module.train_loss  # this epoch's is logged only after the callbacks
-        seconds = time.perf_counter() - self._started
-        self.rows.append({"epoch": float(trainer.current_epoch), "seconds": seconds, **values})
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rows, as plain floats."""
-        return {"rows": [dict(row) for row in self.rows]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over a checkpoint's rows."""
-        self.rows = [dict(row) for row in state_dict["rows"]]
-
-
 class EpochProgress(Callback):
     """One step of a bar, or one call, an epoch: a bar a batch would cost more than the batch."""
 
@@ -167,13 +139,15 @@ def fit(
     logger
         "csv", "tensorboard", both in a list, or None.
     directory
-        Gets ``best.ckpt``, ``last.ckpt`` and the logs; earlier checkpoints there are replaced.
+        Gets ``best.ckpt``, ``last.ckpt`` (after every epoch) and the logs; earlier checkpoints there are replaced.
     progress
         True for a bar on stderr, or a function of (epochs done, epochs at most).
     seed
         Replaces the seeds of model (dropout) and module (order of rows); initial weights are the model's.
     resume
-        A ``last.ckpt`` to go on from; the result is then bit for bit what an uninterrupted run gives.
+        A ``last.ckpt`` to go on from, in the same `directory` or another; ``best.ckpt`` must lie beside it. The result
+        is then bit for bit what an uninterrupted run gives, wherever the run was cut: an epoch that was not done is
+        done again from its start.
     calibration
         Fit Platt scaling and the revenue ratio on validation rows and store them with the best checkpoint. With
         ``debias="adjust"`` calibration is what removes the bias, so it is made whatever this says.
@@ -191,7 +165,9 @@ def fit(
     DegenerateModelError
         If the training rows hold nothing to learn from, or training diverged from the first epoch on.
     InputError
-        For a setting out of its range.
+        For a setting out of its range; if `resume` is no checkpoint of `fit`, or the best weights so far are lost.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM, with what to go on from.
 
     Warns
     -----
@@ -217,15 +193,11 @@ def fit(
             PtofaWarning,
             stacklevel=2,
         )
-    checkpoint = ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor=monitor,
-        save_last=True,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
+    if resume is not None:
+        resume = Path(resume)
+        take_over(resume, folder, monitor)
     history = History()
+    checkpoint = Checkpoints(folder, monitor, history, resume)
     callbacks: list[Callback] = [history, EarlyStopping(monitor, patience=patience, check_on_train_epoch_end=True)]
     if progress:
         callbacks.append(EpochProgress(progress))
@@ -253,7 +225,7 @@ def fit(
                     ckpt_path=None if resume is None else str(resume),
                     weights_only=True if resume else None,
                 )
-            except SystemExit:  # what Lightning makes of Ctrl-C
+            except SystemExit:  # what Lightning makes of Ctrl-C and, between two blocks of steps, of SIGTERM
                 if not trainer.interrupted:
                     raise
                 if threading.current_thread() is threading.main_thread():
@@ -261,10 +233,9 @@ def fit(
     finally:
         model._by_hand = True
     if trainer.interrupted:
-        last = checkpoint.last_model_path
         raise KeyboardInterrupt(
-            f"Training was interrupted; go on with resume={last!r}, after the last epoch that was done."
-            if last
+            f"Training was interrupted; go on with resume={str(checkpoint.go_on)!r}, after the last epoch that is done."
+            if checkpoint.go_on
             else "Training was interrupted before the first epoch was done, so there is nothing to go on from."
         )
     return _finish(model, module, history, checkpoint, monitor, calibration, device, time.perf_counter() - started)
@@ -274,23 +245,21 @@ def _finish(
     model: RevenueModel,
     module: ExposureModule,
     history: History,
-    checkpoint: ModelCheckpoint,
+    checkpoint: Checkpoints,
     monitor: str,
     calibration: bool,
     device: torch.device,
     seconds: float,
 ) -> FitResult:
-    finite = [row for row in history.rows if math.isfinite(row[monitor])]
-    if not finite:
+    best = best_row(history.rows, monitor)
+    if best is None:
         raise DegenerateModelError(
             f"The {monitor.replace('_', ' ')} was never finite: training diverged at once. Lower the learning rate "
             f"(it is {model.lr:g}), or check the amounts."
         )
-    best_path, last_path = Path(checkpoint.best_model_path), Path(checkpoint.last_model_path)
-    saved = torch.load(best_path, map_location="cpu", weights_only=True)
+    saved = torch.load(checkpoint.best, map_location="cpu", weights_only=True)
     model.load_state_dict(saved["state_dict"])
     model.to(device)
-    best = min(finite, key=lambda row: row[monitor])
     fitted = None
     if monitor == "val_loss":
         model.last_metrics = {k.removeprefix("val_"): v for k, v in best.items() if k.startswith("val_")}
@@ -300,9 +269,9 @@ def _finish(
     if fitted is not None:
         saved["state_dict"] = {name: value.cpu() for name, value in model.state_dict().items()}
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one of several processes writes
-            with atomic_path(best_path) as partial:
+            with atomic_path(checkpoint.best) as partial:
                 torch.save(saved, partial)
-    return FitResult(history.rows, int(best["epoch"]), best_path, last_path, seconds, device.type, fitted)
+    return FitResult(history.rows, int(best["epoch"]), checkpoint.best, checkpoint.last, seconds, device.type, fitted)
 
 
 def _device_of(module: ExposureModule) -> torch.device:

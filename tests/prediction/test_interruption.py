@@ -14,7 +14,11 @@ from tests.prediction.test_model import weights
 SETTINGS = {"progress": None, "logger": None, "calibration": False}
 
 
-def interrupting(model, epoch):
+def ctrl_c():
+    raise KeyboardInterrupt
+
+
+def interrupting(model, epoch, how=ctrl_c):
     """Let `model` be interrupted in the middle of an epoch, as Ctrl-C does."""
     real = type(model).training_step
 
@@ -22,7 +26,7 @@ def interrupting(model, epoch):
         def training_step(self, batch, batch_idx):
             real(self, batch, batch_idx)
             if self.current_epoch == epoch:
-                raise KeyboardInterrupt
+                how()
 
     model.__class__ = Interrupted
     return model
@@ -37,6 +41,35 @@ def test_an_interrupted_run_goes_on_from_its_last_epoch_bit_for_bit(world, tmp_p
     resumed = world.model(dropout=0.3)
     fit(resumed, world.module(), max_epochs=3, directory=folder, resume=folder / "last.ckpt", **SETTINGS)
     assert torch.equal(weights(straight), weights(resumed))
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does(world, tmp_path):
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda *_: seen.append("mine"))
+    try:
+        mine = signal.getsignal(signal.SIGTERM)
+        straight = world.model(dropout=0.3)
+        fit(straight, world.module(), max_epochs=3, directory=tmp_path / "straight", **SETTINGS)
+        cut = interrupting(world.model(dropout=0.3), 1, lambda: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(KeyboardInterrupt, match=r"resume=.*last\.ckpt"):
+            fit(cut, world.module(), max_epochs=3, directory=tmp_path / "cut", **SETTINGS)
+        assert "mine" in seen  # a handler that was there is called, and is there again
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    resumed = world.model(dropout=0.3)
+    last = tmp_path / "cut" / "last.ckpt"
+    fit(resumed, world.module(), max_epochs=3, directory=tmp_path / "on", resume=last, **SETTINGS)
+    assert torch.equal(weights(straight), weights(resumed))
+
+
+def test_what_an_earlier_run_left_is_not_gone_on_from(world, tmp_path):
+    done = fit(world.model(), world.module(), max_epochs=1, directory=tmp_path, **SETTINGS)
+    with pytest.raises(KeyboardInterrupt, match="nothing to go on from"):
+        fit(interrupting(world.model(), 0), world.module(), max_epochs=2, directory=tmp_path, **SETTINGS)
+    cut = interrupting(world.model(), 1)
+    with pytest.raises(KeyboardInterrupt, match=f"resume='{done.last_path}'"):
+        fit(cut, world.module(), max_epochs=2, directory=tmp_path / "new", resume=done.last_path, **SETTINGS)
 
 
 def test_an_interruption_before_anything_was_kept_is_said(world, tmp_path):

@@ -65,6 +65,79 @@ def test_resuming_is_bit_for_bit(world, tmp_path):
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
+def rising(model, epoch):
+    """Let the validation loss of `model` be poor from `epoch` on, so that the epoch before it stays the best."""
+    real = type(model)._measured
+
+    class Rising(type(model)):
+        def _measured(self):
+            loss, metrics = real(self)
+            return loss + (10.0 if self.current_epoch >= epoch else 0.0), metrics
+
+    model.__class__ = Rising
+    return model
+
+
+def train(model, world, folder, epochs, **kwargs):
+    settings = {"logger": None, "progress": None, "calibration": False, "patience": 50, **kwargs}
+    return fit(model, world.module(), max_epochs=epochs, directory=folder, **settings)
+
+
+def test_a_run_that_goes_on_elsewhere_keeps_the_best_epoch_so_far(world, tmp_path):
+    straight = rising(world.model(debias=None), 2)
+    whole = train(straight, world, tmp_path / "straight", 5)
+    assert whole.best_epoch == 1
+    half = train(rising(world.model(debias=None), 2), world, tmp_path / "half", 3)
+    resumed = rising(world.model(debias=None), 2)
+    result = train(resumed, world, tmp_path / "other", 5, resume=half.last_path)
+    assert (result.best_epoch, result.best_path) == (1, tmp_path / "other" / "best.ckpt")
+    assert torch.load(result.best_path, weights_only=True)["epoch"] == 1
+    assert torch.equal(weights(straight), weights(resumed))
+    assert half.best_path.exists()  # what the run came from is left alone
+    assert torch.load(half.last_path, weights_only=True)["epoch"] == 2
+
+
+def test_the_last_epoch_is_kept_though_it_is_not_the_best(world, tmp_path):
+    result = train(rising(world.model(debias=None), 1), world, tmp_path, 3)
+    saved = torch.load(result.last_path, weights_only=True)
+    assert (result.best_epoch, saved["epoch"]) == (0, 2)
+    assert [row["epoch"] for row in saved["callbacks"]["History"]["rows"]] == [0, 1, 2]
+
+
+def test_going_on_without_the_best_weights_is_refused(world, tmp_path):
+    half = train(rising(world.model(debias=None), 1), world, tmp_path / "half", 2)
+    alone = tmp_path / "alone" / "last.ckpt"
+    alone.parent.mkdir()
+    alone.write_bytes(half.last_path.read_bytes())
+    with pytest.raises(InputError, match=r"best epoch so far was 1.*there is no such file.*Put the best.ckpt"):
+        train(world.model(debias=None), world, tmp_path / "new", 3, resume=alone)
+    longer = train(world.model(debias=None), world, tmp_path / "longer", 2)
+    assert longer.best_epoch == 1
+    alone.with_name("best.ckpt").write_bytes(longer.best_path.read_bytes())
+    with pytest.raises(InputError, match="it is of epoch 2"):
+        train(world.model(debias=None), world, tmp_path / "new", 3, resume=alone)
+    other = train(world.model(debias=None, seed=5), world, tmp_path / "seed", 1)
+    alone.with_name("best.ckpt").write_bytes(other.best_path.read_bytes())
+    with pytest.raises(InputError, match="of another run"):
+        train(world.model(debias=None), world, tmp_path / "new", 3, resume=alone)
+    # where the last epoch is the best, it is all that is needed
+    alone.with_name("best.ckpt").unlink()
+    alone.write_bytes(longer.last_path.read_bytes())
+    result = train(rising(world.model(debias=None), 2), world, tmp_path / "new", 3, resume=alone)
+    assert result.best_epoch == 1
+    assert torch.load(result.best_path, weights_only=True)["epoch"] == 1
+
+
+def test_what_is_no_checkpoint_is_not_gone_on_from(world, tmp_path, trained):
+    with pytest.raises(InputError, match="no such file"):
+        train(world.model(), world, tmp_path, 1, resume=tmp_path / "last.ckpt")
+    (tmp_path / "notes.ckpt").write_text("words")
+    saved = trained[0].save(tmp_path / "model.ckpt")
+    for path in (tmp_path / "notes.ckpt", saved):
+        with pytest.raises(InputError, match="is no checkpoint of fit"):
+            train(world.model(), world, tmp_path, 1, resume=path)
+
+
 def test_it_stops_when_the_validation_loss_stops_falling(world, tmp_path):
     model = world.model(lr=0.1, dropout=0.0)
     settings = {"patience": 1, "logger": None, "progress": None, "calibration": False}
