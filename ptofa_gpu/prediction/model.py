@@ -60,7 +60,8 @@ class RevenueModel(LearnsFromLog):
     hidden
         Widths of the shared layers.
     eps
-        For "ptofa": the counterfactual amount, in units of the median amount; 1e-6 by default.
+        For "ptofa": the counterfactual amount, in units of the median amount. By default 1e-6, and smaller where the
+        log's amounts are so wide that the density needs it.
     label
         For "shared_bottom" and "mmoe": "raw" (the default) or "log1p", the revenue that is regressed.
     debias

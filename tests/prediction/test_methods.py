@@ -199,22 +199,63 @@ def test_methods_differ_only_where_nothing_was_bought(world):
     assert censored[1] < density[1] < ziln[1]  # the likelier the counterfactual, the smaller the loss
 
 
-def test_a_density_that_can_pass_one_is_refused_with_the_way_out(world):
-    wide = statistics(sd=4.0)
-    with pytest.raises(DegenerateModelError, match="density, not a probability") as caught:
-        world.model().net.start(wide)
+def worst_log_density(net, s):
+    """The largest log density of the counterfactual amount over a grid of what the bounds allow, by scipy."""
+    mu, sigma = np.meshgrid(np.linspace(s.log_low, s.log_high, 301), np.linspace(0.1, 2.0, 301))
+    return float((stats.norm.logpdf(net.log_eps, mu, sigma) - net.log_eps).max())
+
+
+@pytest.mark.parametrize("sd", [1.5, 4.0])
+def test_a_density_that_can_come_near_one_is_refused_with_the_way_out(world, sd):
+    wide = statistics(sd=sd)
+    given = world.model(eps=1e-6)
+    assert worst_log_density(given.net, wide) > -4.7
+    with pytest.raises(
+        DegenerateModelError, match=r"density, not a probability.*may not exceed exp\(-4\.7\)"
+    ) as caught:
+        given.net.start(wide)
     enough = float(str(caught.value).rsplit("eps=", 1)[1].rstrip("."))
     world.model(eps=enough).net.start(wide)
     with pytest.raises(DegenerateModelError):
-        world.model(eps=enough * 1000).net.start(wide)
+        world.model(eps=enough * 10).net.start(wide)
     world.model(method="ziln").net.start(wide)
     with pytest.warns(PtofaWarning, match="smaller eps"):
-        world.model(counterfactual="censored", eps=1e-3).net.start(wide)
+        world.model(counterfactual="censored", eps=0.3).net.start(wide)
 
 
-def test_the_default_eps_is_safe_for_usual_amounts(world):
-    for sd in (0.0, 0.5, 1.0, 1.5, 2.0):
-        world.model().net.start(statistics(sd=sd))
+def test_at_the_largest_density_allowed_predicted_conversions_are_a_hundredth_too_many():
+    """What the bound is for: with density f a constant model says base rate / (1 - f)."""
+    from ptofa_gpu.prediction.methods.ptofa import _MAX_LOG_DENSITY
+
+    assert _MAX_LOG_DENSITY == -4.7
+    rate, f, p = 0.012, math.exp(_MAX_LOG_DENSITY), np.linspace(0.0119, 0.0125, 60_001)
+    best = p[np.argmax(rate * np.log(p) + (1 - rate) * np.log1p(-p * (1 - f)))]
+    assert best / rate == pytest.approx(1 / (1 - f), abs=1e-3)
+    assert best / rate == pytest.approx(1.009, abs=1e-3)
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.5, 1.0, 1.5, 2.0, 4.0])
+def test_the_default_eps_is_harmless_for_all_amounts_and_no_smaller_than_needed(world, sd):
+    s = statistics(sd=sd)
+    net = world.model().net
+    net.start(s)
+    assert worst_log_density(net, s) <= -4.7
+    decade = round(net.log_eps / math.log(10))
+    assert net.log_eps == pytest.approx(decade * math.log(10))
+    assert decade <= -6
+    net.log_eps += math.log(10)
+    assert decade == -6 or worst_log_density(net, s) > -4.7
+
+
+def test_a_default_eps_is_the_same_after_loading(world):
+    first, second = world.model(), world.model()
+    first.net.start(statistics(sd=3.0))
+    assert first.net.log_eps < math.log(1e-7)
+    second.load_state_dict(first.state_dict())
+    assert second.net.log_eps == first.net.log_eps
+    given = world.model(eps=1e-9)
+    given.load_state_dict(first.state_dict())
+    assert given.net.log_eps == math.log(1e-9)
 
 
 @pytest.mark.parametrize(
