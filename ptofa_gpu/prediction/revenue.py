@@ -86,22 +86,26 @@ class _Pairs:
 
 
 def _report_unseen(schema: Schema, customers: Encoded, funds: Encoded) -> None:
-    """Say how many rows have a category that the model does not know, or none: it takes each for an average one."""
+    """Say how many rows have no known category, or no number: the model takes each for an average one.
+
+    Encoded categories show it themselves. A missing number is the mean once it is encoded, so of it is said what the
+    encoding counted.
+    """
     lines = []
     for side, features, encoded in (
         ("customers", schema.customer_features, customers),
         ("funds", schema.fund_features, funds),
     ):
         categorical = [f.name for f in features if f.kind == "categorical"]
-        counts = (encoded.categorical == 0).sum(axis=0)
-        lines += [
-            f"{n:,} of {len(encoded):,} {side} have no known {name!r}"
-            for name, n in zip(categorical, counts.tolist(), strict=True)
-            if n
-        ]
+        unknown = dict(zip(categorical, (encoded.categorical == 0).sum(axis=0).tolist(), strict=True))
+        for f in features:
+            known, counts = ("known ", unknown) if f.kind == "categorical" else ("", encoded.unseen)
+            if n := counts.get(f.name, 0):
+                lines.append(f"{n:,} of {len(encoded):,} {side} have no {known}{f.name!r}")
     if lines:
         warnings.warn(
-            f"Categories the model was not trained on count as average ones: {'; '.join(lines)}.",
+            "Values that are missing, and categories the model was not trained on, count as average ones: "
+            f"{'; '.join(lines)}.",
             PtofaWarning,
             stacklevel=5,
         )
@@ -147,7 +151,7 @@ def expected_revenue(
     InputError
         If the model is not trained, or there is no customer or fund.
     SchemaError
-        If the features are not the model's.
+        If the features are not the model's, or a number is infinite.
     DegenerateModelError
         If the model's weights or its answers are not finite.
     DeviceError
@@ -159,7 +163,7 @@ def expected_revenue(
     -----
     PtofaWarning
         If GPU memory ran out and the block was halved; if customers or funds have categories that are not in the
-        schema (or none), with the number of rows for each feature.
+        schema, or no value, with the number of rows for each feature.
     """
 
     def write(pairs: _Pairs, lo: int, hi: int, out: tuple[Tensor, ...]) -> None:

@@ -117,6 +117,41 @@ def test_unseen_categories_are_counted_feature_by_feature(trained, world, entry)
         entry(model, encoded, world.funds)
 
 
+@pytest.mark.parametrize("entry", [expected_revenue, predict_components])
+def test_missing_numbers_are_counted_feature_by_feature(trained, world, entry):
+    model, _ = trained
+    people = world.customers.head(50).copy()
+    people.loc[:4, "wealth"] = np.nan
+    people.loc[5:6, "activity"] = np.nan
+    funds = world.funds.assign(fee=[0.1, np.nan, 0.9, 1.2])
+    with pytest.warns(PtofaWarning, match="5 of 50 customers have no 'wealth'") as caught:
+        entry(model, people, funds)
+    assert len(caught) == 1
+    said = str(caught[0].message)
+    assert "2 of 50 customers have no 'activity'" in said
+    assert "1 of 4 funds have no 'fee'" in said
+    assert "tolerance" not in said
+    with pytest.warns(PtofaWarning, match="5 of 50 customers have no 'wealth'"):
+        entry(model, world.schema.encode_customers(people), world.funds)
+    average = people.fillna({"wealth": model.schema.customer_features[2].mean})
+    assert model.schema.customer_features[2].name == "wealth"
+    with pytest.warns(PtofaWarning) as caught:
+        revenue = [expected_revenue(model, frame, world.funds) for frame in (people, average)]
+    np.testing.assert_allclose(*revenue, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinite_numbers_are_refused_as_in_training(trained, world, value):
+    people = world.customers.head(50).copy()
+    people.loc[3:4, "wealth"] = value
+    with pytest.raises(SchemaError, match=r"'wealth' is infinite in 2 of 50 rows, the first is row 3"):
+        expected_revenue(trained[0], people, world.funds)
+    encoded = world.schema.encode_customers(world.customers)
+    encoded.numeric[7, 0] = value
+    with pytest.raises(SchemaError, match="not finite"):
+        expected_revenue(trained[0], encoded, world.funds)
+
+
 def test_the_model_stays_in_the_mode_it_was_in(trained, world):
     model, _ = trained
     model.train()
