@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import ptofa_gpu
 from ptofa_gpu.bench import machine
-from ptofa_gpu.bench.results import append_row
+from ptofa_gpu.bench.results import append_row, check_columns
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation.model_runs import ModelRun, Training
+from ptofa_gpu.evaluation.model_search import Grid
 from ptofa_gpu.evaluation.model_table import METRICS, ModelTable
 from ptofa_gpu.evaluation.table1 import PROFILES, Methods, model_table
 
@@ -70,6 +71,7 @@ def run_prediction(
     seeds: int | None = None,
     *,
     profile: str = "quick",
+    grid: Grid | None = None,
     trials: int | None = None,
     customers: int | None = None,
     training: Training | None = None,
@@ -84,6 +86,8 @@ def run_prediction(
     datasets : names of `DATASETS`
     methods, seeds, profile, trials, training, progress
         As for :func:`ptofa_gpu.evaluation.table1.model_table`.
+    grid : mapping of option to values, optional
+        Values to try of some options, instead of the profile's; of the others the profile's are tried.
     customers : int, optional
         Customers of synthetic worlds, instead of the profile's.
     directory : path, optional
@@ -101,6 +105,9 @@ def run_prediction(
         raise InputError(f"profile is {profile!r}; there are {', '.join(map(repr, PROFILES))}.")
     sources = {name: load(name, profile, customers) for name in datasets}
     used = training or PROFILES[profile].training
+    tried = {**PROFILES[profile].grid, **(grid or {})}
+    if results is not None:
+        check_columns(Path(results), COLUMNS)
 
     def keep(run: ModelRun, data: ExposureData, fresh: bool) -> None:
         if results is not None and fresh:
@@ -112,6 +119,7 @@ def run_prediction(
             methods,
             seeds,
             profile=profile,
+            grid=tried,
             trials=trials,
             training=used,
             directory=directory,

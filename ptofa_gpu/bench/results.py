@@ -36,14 +36,31 @@ def append_row(path: Path, columns: Sequence[str], row: Mapping[str, Any]) -> No
         first, text = f.readline(), ""
         if not first:
             text = _line(columns)
-        elif first.decode(errors="replace") != _line(columns):
-            raise InputError(f"{path} has other columns than these results; rows are only ever added. Name a new file.")
         else:
+            _same_columns(path, first, columns)
             f.seek(-1, os.SEEK_END)
             text = "" if f.read(1) == b"\n" else "\n"
         f.write((text + _line([row.get(c, "") for c in columns])).encode())
         f.flush()
         os.fsync(f.fileno())
+
+
+def check_columns(path: Path, columns: Sequence[str]) -> None:
+    """Refuse, before anything is measured, a file that rows of these columns could not be appended to.
+
+    Raises
+    ------
+    InputError
+        The file has other columns.
+    """
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as f:
+            _same_columns(path, f.readline(), columns)
+
+
+def _same_columns(path: Path, header: bytes, columns: Sequence[str]) -> None:
+    if header.decode(errors="replace") != _line(columns):
+        raise InputError(f"{path} has other columns than these results; rows are only ever added. Name a new file.")
 
 
 def _line(values: Sequence[Any]) -> str:

@@ -36,6 +36,12 @@ def prediction(
     profile: Annotated[
         Profile, typer.Option(help="quick: small worlds, two settings. paper: the paper's size and grid.")
     ] = Profile.quick,
+    lr: Annotated[
+        list[float] | None, typer.Option(metavar="RATE ...", help="Learning rates to try. Default: the profile's.")
+    ] = None,
+    dropout: Annotated[
+        list[float] | None, typer.Option(metavar="SHARE ...", help="Dropouts to try. Default: the profile's.")
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Let Optuna choose so many settings within the grid's range.")
     ] = None,
@@ -46,8 +52,12 @@ def prediction(
         Path,
         typer.Option(help="Finished runs are kept here; the same command goes on where it was interrupted."),
     ] = Path("runs/bench-prediction"),
-    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to add to, one row a run.")] = RESULTS
-    / "prediction.csv",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The CSV to add to, one row a run. Default: prediction.csv in benchmarks/results."
+        ),
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="Write tables and figures as one .html page, too.")] = None,
     config: Config = None,
     as_json: Json = False,
@@ -61,9 +71,13 @@ def prediction(
     ptofa bench prediction --datasets lct-a --methods esmm ziln ptofa --page models.html
 
     ptofa bench prediction --profile paper --customers 200000 --seeds 5
-    """
-    from ptofa_gpu.bench.prediction import DATASETS, run_prediction
 
+    ptofa bench prediction --methods ptofa --lr 0.001 0.002 0.005 --dropout 0.1 0.3
+    """
+    from ptofa_gpu.bench.prediction import COLUMNS, DATASETS, run_prediction
+    from ptofa_gpu.bench.results import results_path
+
+    output = output or results_path(RESULTS, "prediction", COLUMNS)  # results of an earlier form are left alone
     if page is not None and page.suffix.lower() != ".html":
         raise typer.BadParameter(f"{page}: the page's name must end in .html", param_hint="--page")
     tables = run_prediction(
@@ -71,6 +85,7 @@ def prediction(
         methods or None,
         seeds,
         profile=profile.value,
+        grid={name: values for name, values in (("lr", lr), ("dropout", dropout)) if values},
         trials=trials,
         customers=customers,
         directory=state,

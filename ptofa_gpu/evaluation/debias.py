@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ptofa_gpu.errors import InputError, PtofaWarning
+from ptofa_gpu.evaluation.model_judge import Judge
 
 if TYPE_CHECKING:
     from ptofa_gpu.datasets import ExposureData
@@ -91,7 +90,7 @@ def compare_debias(
         data = worlds(seed)
         if data.truth is None:
             raise InputError("Debiasing is judged over all pairs, whose truth this data set does not know; use lct.")
-        judge = _Judge(data)
+        judge = Judge(data)
         for debias in variants:
             started = time.perf_counter()
             model = ptofa.RevenueModel(data.schema, **{"method": "ptofa", **settings, "debias": debias, "seed": seed})
@@ -106,10 +105,11 @@ def compare_debias(
                     logger=None,
                     progress=None,
                 )
-            found = judge(model)
+            marks = judge(model)
             share = float("nan") if model.exposure is None else model.exposure["effective_share"]
             seconds = time.perf_counter() - started
-            rows.append(DebiasRow(seed, debias, model.clip, *found, share, len(result.history), seconds))
+            of_pairs = (marks.ratio, marks.ratio_eligible, marks.auc, marks.auc_eligible, marks.decision_value)
+            rows.append(DebiasRow(seed, debias, model.clip, *of_pairs, share, len(result.history), seconds))
             if progress is not None:
                 progress(rows[-1])
     return rows
@@ -120,48 +120,3 @@ def medians(rows: Sequence[DebiasRow]) -> dict[str | None, dict[str, float]]:
     names = [n for n in asdict(rows[0]) if n not in ("seed", "debias", "clip")]
     ways = dict.fromkeys(row.debias for row in rows)
     return {way: {n: median(getattr(row, n) for row in rows if row.debias == way) for n in names} for way in ways}
-
-
-class _Judge:
-    """Compares a model with the truth of one world."""
-
-    def __init__(self, data: ExposureData):
-        from ptofa_gpu._columns import eager
-        from ptofa_gpu.allocation.api import allocate
-
-        assert data.truth is not None
-        self.data, self.truth, self.allocate = data, data.truth, allocate
-        self.revenue = self.truth.revenue.astype(np.float64)
-        tolerance = eager(data.customers, "customers")["tolerance"].to_numpy()
-        self.eligible = tolerance[:, None] >= eager(data.funds, "funds")["risk"].to_numpy()
-        noise = np.random.default_rng(0).random(self.revenue.shape, dtype=np.float32)
-        self.oracle, self.random = self.value(self.truth.revenue), self.value(noise)
-
-    def value(self, revenue: np.ndarray) -> float:
-        """True revenue of the optimal plan made from `revenue`."""
-        funds = self.allocate(self.data.problem(revenue), method="optimal", device="cpu").funds[:, 0]
-        served = np.flatnonzero(funds >= 0)
-        return float(self.revenue[served, funds[served]].sum())
-
-    def __call__(self, model: Any) -> tuple[float, float, float, float, float]:
-        """Ratio over all and over eligible pairs, AUC over both, decision value."""
-        import torch
-
-        from ptofa_gpu.prediction.metrics import WeightedAUROC
-        from ptofa_gpu.prediction.revenue import predict_components
-
-        parts = predict_components(model, self.data.encoded_customers, self.data.encoded_funds, device="cpu")
-        revenue = (parts.conversion * np.exp(parts.mu + 0.5 * parts.sigma**2)).astype(np.float32)
-        e = self.eligible
-        areas = []
-        for pairs in (np.ones_like(e), e):
-            area = WeightedAUROC()
-            area.update(torch.as_tensor(parts.conversion[pairs]), torch.as_tensor(self.truth.conversion[pairs]))
-            areas.append(float(area.compute()))
-        return (
-            float(revenue.sum(dtype=np.float64) / self.revenue.sum()),
-            float(revenue[e].sum(dtype=np.float64) / self.revenue[e].sum()),
-            areas[0],
-            areas[1],
-            (self.value(revenue) - self.random) / (self.oracle - self.random),
-        )

@@ -1,6 +1,6 @@
 """One training run of a table of models: fit a method with a setting and a seed, and measure it on test rows.
 
-Where the truth is known, also on all pairs that may be shown, and by the money that a plan made from it earns. Where
+Where the truth is known, also on pairs that were not logged, and by the money that a plan made from it earns. Where
 the log says with what probability funds were shown, also by the money a greedy policy earns off-policy.
 """
 
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.errors import DegenerateModelError, PtofaWarning
+from ptofa_gpu.evaluation.model_judge import Judge, host
 
 if TYPE_CHECKING:
     from ptofa_gpu.datasets.base import ExposureData
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 #: Metrics of P; a method that does not predict conversion has none of them.
 _OF_CONVERSION = ("auc", "auc_within", "average_precision", "log_loss", "conversion_ratio", "ece", "ece_deciles")
-_RANDOM_PLANS = 5
 
 
 @dataclass(frozen=True)
@@ -87,45 +87,6 @@ class ModelRun:
         for name in ("val_loss", "seconds_per_epoch"):
             found[name] = math.nan if found[name] is None else found[name]
         return cls(**found)
-
-
-class Judge:
-    """What all methods on the same data are measured against; computed once: truth, oracle's plan, random plans."""
-
-    def __init__(self, data: ExposureData):
-        self.data = data
-        self._worth: tuple[float, float] | None = None
-
-    def worth(self) -> tuple[float, float]:
-        """True revenue of a random plan (the mean of some) and of the plan made from the truth, currency."""
-        from ptofa_gpu.evaluation.baselines import random_funds
-
-        if self._worth is None:
-            assert self.data.truth is not None
-            truth = self.data.truth.revenue
-            problem = self.data.problem(truth)
-            drawn = [_earned(truth, random_funds(problem, seed=s)) for s in range(_RANDOM_PLANS)]
-            self._worth = statistics.fmean(drawn), self.planned(truth)
-        return self._worth
-
-    def planned(self, revenue: Any) -> float:
-        """True revenue of the optimal plan for predicted `revenue` (U, F)."""
-        from ptofa_gpu.allocation.api import allocate
-
-        assert self.data.truth is not None
-        plan = allocate(self.data.problem(revenue), method="optimal", on_infeasible="relax")
-        return _earned(self.data.truth.revenue, _host(plan.funds))
-
-
-def _earned(truth: np.ndarray, funds: np.ndarray) -> float:
-    shown = funds >= 0
-    return float(np.take_along_axis(truth, np.maximum(funds, 0).astype(np.int64), axis=1)[shown].sum(dtype=np.float64))
-
-
-def _host(array: Any) -> np.ndarray:
-    from ptofa_gpu.device import to_device
-
-    return np.asarray(to_device(array, "cpu"))
 
 
 def train(
@@ -193,8 +154,9 @@ def measure(model: RevenueModel, module: ExposureModule, data: ExposureData, jud
     -------
     dict
         On test rows what `RevenueMetrics` has, without ``logit_range``, and ``mae_zero``: the MAE of predicting 0.
-        With truth, over all pairs that may be shown: ``auc_pairs`` (of P against true probabilities), ``pairs_ratio``
-        (sum E / sum E*), and ``decision_value``. With known propensities: ``policy_value``, currency per customer.
+        With truth what `PairMarks` has: ``auc_all_pairs`` and ``ratio_all_pairs`` over all pairs, ``auc_pairs`` and
+        ``pairs_ratio`` over those that may be shown, ``decision_value``. With known propensities: ``policy_value``,
+        currency per customer.
         With debiasing: ``effective_share`` of the training rows. What a method does not predict is nan.
     """
     import torch
@@ -219,42 +181,15 @@ def measure(model: RevenueModel, module: ExposureModule, data: ExposureData, jud
     out.pop("logit_range")
     out["mae_zero"] = float(rows.amount.mean())
     if data.truth is not None:
-        out |= _on_all_pairs(model, data, judge)
+        out |= judge(model).metrics()
     if data.propensity is not None:
         out["policy_value"] = _policy_value(model, module, data)
     exposure = getattr(model, "exposure", None)
     if exposure:
         out["effective_share"] = float(exposure["effective_share"])
     if not model.net.predicts_conversion:
-        out |= {name: math.nan for name in (*_OF_CONVERSION, "auc_pairs") if name in out}
+        out |= {name: math.nan for name in (*_OF_CONVERSION, "auc_pairs", "auc_all_pairs") if name in out}
     return out
-
-
-def _on_all_pairs(model: RevenueModel, data: ExposureData, judge: Judge) -> dict[str, float]:
-    import torch
-
-    from ptofa_gpu.prediction.metrics import DecisionValue, TotalRatio, WeightedAUROC
-    from ptofa_gpu.prediction.revenue import expected_revenue, predict_components
-
-    truth = data.truth
-    assert truth is not None
-    revenue = _host(expected_revenue(model, data.encoded_customers, data.encoded_funds))
-    problem = data.problem(revenue)
-    eligible = problem.eligible_rows(0, problem.n_customers)
-    ratio, area, decision = TotalRatio(), WeightedAUROC(), DecisionValue()
-    ratio.update(torch.as_tensor(revenue[eligible]), torch.as_tensor(truth.revenue[eligible]))
-    if model.net.predicts_conversion:
-        p = _host(predict_components(model, data.encoded_customers, data.encoded_funds).conversion)
-        area.update(torch.as_tensor(p[eligible]), torch.as_tensor(truth.conversion[eligible]))
-    random, oracle = judge.worth()
-    decision.update(*(torch.tensor([v], dtype=torch.float64) for v in (judge.planned(revenue), random, oracle)))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*``compute`` method of metric.*")  # no P, no area
-        return {
-            "auc_pairs": float(area.compute()),
-            "pairs_ratio": float(ratio.compute()),
-            "decision_value": float(decision.compute()),
-        }
 
 
 def _policy_value(model: RevenueModel, module: ExposureModule, data: ExposureData) -> float:
@@ -264,7 +199,7 @@ def _policy_value(model: RevenueModel, module: ExposureModule, data: ExposureDat
 
     log = module.log
     test = np.flatnonzero(log.split == 2)
-    revenue = _host(expected_revenue(model, data.encoded_customers, data.encoded_funds))
+    revenue = host(expected_revenue(model, data.encoded_customers, data.encoded_funds))
     best = revenue[log.customer[test]].argmax(axis=1)
     assert log.propensity is not None
     value = value_policy(best, log.fund[test], log.propensity[test], log.amount[test], draws=2)

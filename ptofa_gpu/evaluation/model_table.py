@@ -38,8 +38,10 @@ METRICS = {
     "lift": MetricInfo("lift of the top tenth", 1),
     "calibration": MetricInfo("calibration error of E", -1),
     "total_ratio": MetricInfo("sum E / sum R", 0),
-    "auc_pairs": MetricInfo("AUC, all pairs", 1),
-    "pairs_ratio": MetricInfo("sum E / sum E*, all pairs", 0),
+    "auc_all_pairs": MetricInfo("AUC, all pairs", 1),
+    "ratio_all_pairs": MetricInfo("sum E / sum E*, all pairs", 0),
+    "auc_pairs": MetricInfo("AUC, pairs that may be shown", 1),
+    "pairs_ratio": MetricInfo("sum E / sum E*, pairs that may be shown", 0),
     "decision_value": MetricInfo("decision value", 1),
     "policy_value": MetricInfo("policy value ({})", 1),
     "effective_share": MetricInfo("effective sample", 1),
@@ -49,9 +51,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "Who converts": ("auc", "auc_within", "log_loss", "ece_deciles"),
     "How much, as the paper measures it": ("mse", "mae", "calibration", "total_ratio"),
     "Order of expected revenue": ("gini", "spearman", "lift"),
-    "What a plan is made from: pairs that were not logged, too": (
-        *("auc_pairs", "pairs_ratio", "decision_value", "policy_value", "effective_share"),
-    ),
+    "All pairs, logged or not": ("auc_all_pairs", "ratio_all_pairs", "effective_share"),
+    "What a plan is made from: pairs that may be shown": ("auc_pairs", "pairs_ratio", "decision_value", "policy_value"),
     "Training": (),
 }
 #: Facts about a run rather than marks for it: never best, never tied.
@@ -282,7 +283,10 @@ class ModelTable:
             if zero
             else ""
         )
-        where = "Test rows, after calibration on validation rows; ratios are judged by their mean distance from 1."
+        where = (
+            "Test rows, after calibration on validation rows, or the adjustment to all pairs (debias=adjust) on "
+            "training and validation rows; ratios are judged by their mean distance from 1."
+        )
         return f"{self.name}. {read} {where}{mae}"
 
     def _setting(self, method: str) -> str:

@@ -166,6 +166,8 @@ def model_table(
     try:
         for position, seed in enumerate(which):
             world = data(seed) if callable(data) else data
+            if position == 0:
+                _refuse_untrainable(world, wanted, grid)
             judge, print_ = Judge(world), fingerprint(world)
 
             def run(
@@ -199,6 +201,18 @@ def model_table(
     finally:
         close()
     return ModelTable(runs, chosen, world.name, world.currency, profile)
+
+
+def _refuse_untrainable(data: ExposureData, wanted: Mapping[str, Mapping[str, Any]], grid: Grid) -> None:
+    """Name an option or a setting that a model does not take before the first of them is trained for hours."""
+    from ptofa_gpu.prediction.model import RevenueModel
+
+    for label, options in wanted.items():
+        for setting in points(grid):
+            try:
+                RevenueModel(data.schema, **{**options, **setting})
+            except InputError as e:
+                raise InputError(f"{label}: {e}") from e
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:

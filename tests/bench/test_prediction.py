@@ -121,6 +121,50 @@ def test_the_command(tmp_path: Path, trained: list[str]) -> None:
     assert len(rows(tmp_path / "p.csv")) == 6
 
 
+def test_learning_rates_and_dropouts_to_try(tmp_path: Path, trained: list[str]) -> None:
+    from ptofa_gpu.cli import app
+
+    results = tmp_path / "p.csv"
+    call = ["bench", "prediction", "--datasets", "lct-b", "--methods", "ziln", "--customers", "300", "--seeds", "1"]
+    call += ["--state", str(tmp_path / "runs"), "-o", str(results)]
+    shown = CliRunner().invoke(app, [*call, "--lr", "0.001", "0.005", "--dropout", "0.2", "0.4", "0.6"])
+    assert shown.exit_code == 0, shown.output
+    tried = [(r["lr"], r["dropout"]) for r in rows(results)]
+    assert tried == [(lr, d) for lr in ("0.001", "0.005") for d in ("0.2", "0.4", "0.6")]
+    # of what is not said the profile's are tried
+    CliRunner().invoke(app, [*call, "--lr", "0.03"])
+    assert [(r["lr"], r["dropout"]) for r in rows(results)[6:]] == [("0.03", "0.1")]
+    before = len(trained)
+    for wrong, message in ((["--lr", "0.01", "0"], "lr=0.0"), (["--dropout", "1.5"], "dropout=1.5")):
+        refused = CliRunner().invoke(app, [*call, *wrong])
+        assert isinstance(refused.exception, InputError) or refused.exit_code == 2
+        assert message in str(refused.exception) + refused.output
+    assert len(trained) == before  # the good one of two is not trained first
+
+
+def test_a_file_of_other_columns_is_refused_before_anything_is_trained(tmp_path: Path, trained: list[str]) -> None:
+    (tmp_path / "p.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="other columns"):
+        run_prediction(["lct-b"], ["ziln"], 1, customers=300, results=tmp_path / "p.csv", progress=None)
+    assert trained == []
+
+
+def test_results_of_an_earlier_form_are_left_alone(
+    tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ptofa_gpu.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    earlier = Path("benchmarks/results/prediction.csv")
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("a,b\n1,2\n")
+    call = ["bench", "prediction", "--datasets", "lct-b", "--methods", "ziln", "--customers", "300", "--seeds", "1"]
+    shown = CliRunner().invoke(app, call)
+    assert shown.exit_code == 0, shown.output
+    assert earlier.read_text() == "a,b\n1,2\n"
+    assert len(rows(earlier.with_name("prediction-2.csv"))) == 2
+
+
 def test_training_is_the_profiles_unless_given(tmp_path: Path, trained: list[str]) -> None:
     results = tmp_path / "p.csv"
     run_prediction(

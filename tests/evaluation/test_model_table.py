@@ -34,7 +34,14 @@ def test_ties_are_of_paired_differences() -> None:
 
 @pytest.mark.parametrize(
     ("metric", "best"),
-    [("auc", "high"), ("mse", "low"), ("total_ratio", "near"), ("pairs_ratio", "near"), ("decision_value", "high")],
+    [
+        ("auc", "high"),
+        ("mse", "low"),
+        ("total_ratio", "near"),
+        ("pairs_ratio", "near"),
+        ("ratio_all_pairs", "near"),
+        ("decision_value", "high"),
+    ],
 )
 def test_which_values_are_good_depends_on_the_metric(metric: str, best: str) -> None:
     values = {"low": [0.5, 0.51], "near": [0.95, 0.96], "high": [1.2, 1.21]}
@@ -87,6 +94,23 @@ def test_html_escapes_and_marks() -> None:
     assert "0.8050 ± 0.0071" in page
     assert "2 seeds tell little" in page
     assert "lr 0.002" in page
+
+
+def test_names_say_which_pairs_are_meant() -> None:
+    found = table({"a": {"auc_pairs": [0.7], "auc_all_pairs": [0.6], "pairs_ratio": [1.0], "ratio_all_pairs": [1.4]}})
+    for metric in ("auc_pairs", "pairs_ratio"):
+        assert found.words(metric).endswith("pairs that may be shown")
+    for metric in ("auc_all_pairs", "ratio_all_pairs"):
+        assert found.words(metric).endswith("all pairs")
+    page = found._repr_html_()
+    assert page.index("All pairs, logged or not") < page.index("0.6") < page.index("pairs that may be shown")
+
+
+def test_the_caption_says_on_which_rows_models_were_fitted_afterwards() -> None:
+    """The adjustment to all pairs is made on training rows, too: not every model is calibrated on validation rows."""
+    caption = table({"a": {"auc": [0.6]}}).caption()
+    assert "calibration on validation rows" in caption
+    assert "debias=adjust) on training and validation rows" in caption
 
 
 def test_runs_survive_json() -> None:

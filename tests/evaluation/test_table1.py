@@ -96,7 +96,7 @@ def test_what_is_measured_is_what_scikit_learn_measures(tmp_path: Path) -> None:
     from scipy.special import expit
 
     from ptofa_gpu.prediction.model import RevenueModel
-    from ptofa_gpu.prediction.revenue import expected_revenue
+    from ptofa_gpu.prediction.revenue import expected_revenue, predict_components
     from ptofa_gpu.prediction.training import fit
 
     data = world(0)
@@ -122,7 +122,15 @@ def test_what_is_measured_is_what_scikit_learn_measures(tmp_path: Path) -> None:
     assert 0 < eligible.mean() < 1
     true = data.truth.revenue
     assert found["pairs_ratio"] == pytest.approx(revenue[eligible].sum() / true[eligible].sum(), rel=1e-4)
-    random, oracle = judge.worth()
+    assert found["ratio_all_pairs"] == pytest.approx(revenue.sum() / true.sum(), rel=1e-4)
+    assert abs(found["pairs_ratio"] / found["ratio_all_pairs"] - 1) > 1e-3
+    chance = predict_components(model, data.customers, data.funds, device="cpu").conversion
+    for name, pairs in (("auc_all_pairs", np.ones_like(eligible)), ("auc_pairs", eligible)):
+        t, score = data.truth.conversion[pairs].astype(float), np.tile(chance[pairs], 2)
+        outcome = np.r_[np.ones(t.size), np.zeros(t.size)]  # each pair once as a conversion, once as none, weighted
+        weighted = sk.roc_auc_score(outcome, score, sample_weight=np.r_[t, 1 - t])
+        assert found[name] == pytest.approx(weighted, abs=1e-4)
+    random, oracle = judge.worth
     assert 0 < random < oracle
     assert found["decision_value"] == pytest.approx((judge.planned(revenue) - random) / (oracle - random), rel=1e-6)
     assert judge.planned(true) == oracle
@@ -133,8 +141,13 @@ def test_a_method_without_conversion_has_no_metric_of_it() -> None:
     data = world(0)
     one = train(data, Judge(data), "r", {"method": "dnn_r", **SMALL}, {"lr": 0.01}, 0, QUICK)
     assert one.status == "ok"
-    assert all(math.isnan(one.metrics[m]) for m in ("auc", "log_loss", "auc_within", "ece_deciles", "auc_pairs"))
-    assert all(math.isfinite(one.metrics[m]) for m in ("mse", "gini", "pairs_ratio", "decision_value"))
+    assert all(
+        math.isnan(one.metrics[m])
+        for m in ("auc", "log_loss", "auc_within", "ece_deciles", "auc_pairs", "auc_all_pairs")
+    )
+    assert all(
+        math.isfinite(one.metrics[m]) for m in ("mse", "gini", "pairs_ratio", "ratio_all_pairs", "decision_value")
+    )
 
 
 def test_known_propensities_give_a_policys_value() -> None:

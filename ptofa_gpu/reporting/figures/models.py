@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ptofa_gpu.evaluation.model_table import ModelTable
 
 #: What is drawn where the data have it: order of customers, order of money, totals, and what a plan earns.
-DEFAULT_METRICS = ("auc", "gini", "pairs_ratio", "decision_value", "policy_value", "total_ratio")
+DEFAULT_METRICS = ("auc", "gini", "ratio_all_pairs", "decision_value", "policy_value", "total_ratio")
 _PANELS = 4
 
 
@@ -47,7 +47,7 @@ def model_chart(table: ModelTable, metrics: Sequence[str] | None = None, *, name
     for panel, metric in zip(axes.flat, wanted, strict=False):
         best = [_draw(panel, place, method, table, metric) for place, method in enumerate(table.methods)]
         panel.set_title(table.words(metric).replace("$", r"\$"), fontsize=10.5)
-        if metric in ("pairs_ratio", "total_ratio"):
+        if metric in ("ratio_all_pairs", "pairs_ratio", "total_ratio"):
             panel.axvline(1.0, color=GREY, linestyle="--", linewidth=1, zorder=0.5)
         bars_only(panel)
         panel.margins(x=0.12, y=0.06)
