@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ptofa_gpu.prediction.networks import PairNetwork, SeededDropout
+from ptofa_gpu.prediction.networks import PairNetwork, Scratch, SeededDropout
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.schema import Schema
@@ -71,3 +71,7 @@ class ExpertNetwork(PairNetwork):
         experts = self.body(both[..., :units].unflatten(-1, (EXPERTS, self.first)))
         gates = torch.softmax(both[..., units:].unflatten(-1, (TASKS, EXPERTS)), dim=-1)
         return gates @ experts
+
+    def all_pairs(self, customer_part: Tensor, fund_part: Tensor, scratch: Scratch) -> Tensor:
+        """As `forward`, (N, F, TASKS, width); mixing experts leaves nothing to use again."""
+        return self(customer_part[:, None], fund_part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from torch.nn.functional import logsigmoid
 from ptofa_gpu.device import as_array, torch_device
 from ptofa_gpu.errors import DegenerateModelError, InputError, OutOfMemoryError, PtofaWarning
 from ptofa_gpu.prediction.data import check_encoded, check_finite
+from ptofa_gpu.prediction.methods.base import PairOutput
+from ptofa_gpu.prediction.networks import Scratch
 from ptofa_gpu.prediction.schema import Encoded
 
 if TYPE_CHECKING:
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
     from ptofa_gpu.prediction.schema import Schema
 
 Progress = bool | Callable[[int, int], None] | None
-# Activations of a block: small enough for the caches of a CPU, large enough to fill a GPU.
-_BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 30}
+# What a block takes: on a CPU enough that a call costs little beside its work, on a GPU enough to fill it.
+_BLOCK_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}
+# On a CPU the network then goes through a block's pairs in slices whose activations stay in its caches.
+_SLICE_BYTES = 4 << 20
 
 
 class Components(NamedTuple):
@@ -64,12 +69,17 @@ class _Pairs:
             torch.as_tensor(encoded_funds.categorical, device=device),
             torch.as_tensor(encoded_funds.numeric, device=device),
         )
+        units = sum(getattr(layer, "out_features", 0) for layer in self.network.body) + self.fund_part.shape[1]
+        self._pair_bytes = 4 * (units + 128)  # and the heads'
+        self._scratch = threading.local()
 
     def default_rows(self) -> int:
-        """Customers a block such that its activations take about `_BLOCK_BYTES`."""
-        units = sum(layer.out_features for layer in self.network.body if isinstance(layer, torch.nn.Linear))
-        pair_bytes = 4 * (2 * (units + self.fund_part.shape[1]) + 128)
-        return max(1, _BLOCK_BYTES[self.device.type] // (pair_bytes * self.shape[1]))
+        """Customers a block such that it takes about `_BLOCK_BYTES`."""
+        funds = self.shape[1]
+        if self.device.type == "cuda":
+            return max(1, _BLOCK_BYTES["cuda"] // (2 * self._pair_bytes * funds))
+        # the customers' own layer and embeddings, and about ten numbers a pair from the heads to E
+        return max(1, _BLOCK_BYTES["cpu"] // (8 * self.fund_part.shape[1] + 4 * 10 * funds))
 
     def score(self, lo: int, hi: int) -> Tensor:
         """Exposure scores of customers lo..hi, (hi - lo, F)."""
@@ -80,9 +90,23 @@ class _Pairs:
     def components(self, lo: int, hi: int) -> tuple[Tensor, Tensor, Tensor]:
         """Calibrated logit, mu in log currency and sigma of customers lo..hi, (hi - lo, F) each."""
         customer_part = self.network.customer_part(self.customer_categorical[lo:hi], self.customer_numeric[lo:hi])
-        output = self.model.net.outputs(self.network(customer_part[:, None, :], self.fund_part[None, :, :]))
+        if self.device.type == "cuda":
+            output = self.model.net.outputs(self.network(customer_part[:, None, :], self.fund_part[None, :, :]))
+        else:
+            output = self._in_slices(customer_part)
         output = self.model.finished(output, self.codes, lambda: self.score(lo, hi))
         return output.logit, output.mu + self.log_scale, output.sigma
+
+    def _in_slices(self, customer_part: Tensor) -> PairOutput:
+        """The network's answer for some customers, (rows, F) each, in memory that is used again by this thread."""
+        scratch = getattr(self._scratch, "own", None)
+        if scratch is None:
+            scratch = self._scratch.own = Scratch()
+        rows = max(1, _SLICE_BYTES // (self._pair_bytes * self.shape[1]))
+        parts = []
+        for part in customer_part.split(rows):
+            parts.append(self.model.net.outputs(self.network.all_pairs(part, self.fund_part, scratch)))
+        return parts[0] if len(parts) == 1 else PairOutput(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def _report_unseen(schema: Schema, customers: Encoded, funds: Encoded) -> None:
