@@ -20,12 +20,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.nn.functional import logsigmoid
 
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import DegenerateModelError, InputError, PtofaWarning
 from ptofa_gpu.prediction.calibration import CalibrationResult, calibrate
 from ptofa_gpu.prediction.checkpoints import Checkpoints, History, best_row, take_over
 from ptofa_gpu.prediction.data import ExposureModule
+from ptofa_gpu.prediction.degeneracy import degeneracy
+from ptofa_gpu.prediction.metrics import RevenueMetrics
 from ptofa_gpu.prediction.model import RevenueModel
 
 # Below this many rows a step's matrix products are too small to be worth splitting between threads.
@@ -264,6 +267,8 @@ def _finish(
     if monitor == "val_loss":
         model.last_metrics = {k.removeprefix("val_"): v for k, v in best.items() if k.startswith("val_")}
         model.warn_if_degenerate(model.last_metrics)
+    else:
+        _warn_if_degenerate_in_training(model, module)
     if (calibration and monitor == "val_loss") or model.debias == "adjust":
         fitted = calibrate(model, module)
     if fitted is not None:
@@ -272,6 +277,17 @@ def _finish(
             with atomic_path(checkpoint.best) as partial:
                 torch.save(saved, partial)
     return FitResult(history.rows, int(best["epoch"]), checkpoint.best, checkpoint.last, seconds, device.type, fitted)
+
+
+def _warn_if_degenerate_in_training(model: RevenueModel, module: ExposureModule) -> None:
+    """Without validation rows: a model that is degenerate even on the rows it learned from is so everywhere."""
+    rows = model.predict_rows(module, "train")
+    logit, mu, sigma, amount = (torch.as_tensor(x).float() for x in (rows.logit, rows.mu, rows.sigma, rows.amount))
+    judged = RevenueMetrics()
+    judged.update(logit, torch.exp(logsigmoid(logit) + mu + 0.5 * sigma**2), torch.as_tensor(rows.converted), amount)
+    problem = degeneracy(judged.compute(), float(rows.converted.sum()), model.net.predicts_conversion, "training")
+    if problem:
+        warnings.warn(problem, PtofaWarning, stacklevel=4)
 
 
 def _device_of(module: ExposureModule) -> torch.device:

@@ -31,6 +31,14 @@ def test_what_is_wrong_is_said(change, conversions, words):
     assert said is None if words is None else words in said
 
 
+@pytest.mark.parametrize(
+    "change", [{"conversion_ratio": 84.0}, {"logit_range": 1e-4}, {"auc": 0.5}, {"total_ratio": 99.0}]
+)
+def test_the_words_name_the_rows(change):
+    assert "validation rows" in degeneracy(FINE | change, 500)
+    assert "training rows" in degeneracy(FINE | change, 500, rows="training")
+
+
 def test_a_method_without_conversions_is_judged_by_its_revenue_alone():
     metrics = dict.fromkeys(FINE, math.nan) | {"total_ratio": 1.0}
     assert degeneracy(metrics, 500, converts=False) is None

@@ -181,6 +181,26 @@ def test_without_validation_rows_the_training_loss_decides_and_that_is_said(worl
     assert result.best["train_loss"] == min(row["train_loss"] for row in result.history)
 
 
+def test_without_validation_rows_a_collapsed_model_is_still_called_that(world, tmp_path):
+    module = world.module()
+    module.log = replace(world.log, split=np.zeros_like(world.log.split))
+    model = world.model(debias=None, lr=1e-12)
+    real = model.net.start
+
+    def dead(statistics):  # the same answer for everybody, whatever the features
+        real(statistics)
+        torch.nn.init.zeros_(model.net.conversion_head[2].weight)
+
+    model.net.start = dead
+    with pytest.warns(PtofaWarning) as caught:
+        fit(model, module, max_epochs=1, directory=tmp_path, progress=None, logger=None)
+    said = [str(w.message) for w in caught]
+    assert any("same conversion probability for all training rows" in words for words in said)
+    with pytest.warns(PtofaWarning) as caught:  # and a sound one is not
+        fit(world.model(debias=None), module, max_epochs=2, directory=tmp_path, progress=None, logger=None)
+    assert ["no validation rows" in str(w.message) for w in caught] == [True]
+
+
 def test_without_a_conversion_nothing_is_written(world, tmp_path):
     module = world.module()
     module.log = replace(
