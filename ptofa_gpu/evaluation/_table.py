@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 def percent(share: float, digits: int = 0, *, sign: bool = False) -> str:
     """Write a share as ``95 %``; rounding never turns almost all into all: 0.99996 is ``< 100 %``."""
-    if math.isnan(share):
+    if not math.isfinite(share):
         return "—"
     text = f"{share * 100:{'+' if sign else ''}.{digits}f}"
     if not sign and float(text) == 100 and share < 1 - 1e-9:

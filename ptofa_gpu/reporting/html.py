@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._lazy import require
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
     from ptofa_gpu.reporting.resume import Done
@@ -115,24 +115,32 @@ def write_notebook_page(notebook: Any, path: Path, *, name: str) -> None:
     Raises
     ------
     InputError
-        The notebook's outputs would load something from a network.
+        The notebook's outputs cannot be shown, or would load something from a network.
     """
-    text = _page(notebook, name)
+    try:
+        text = _page(notebook, name)
+    except Exception as e:  # outputs are what a kernel sent: converters raise whatever they trip over
+        if isinstance(e, MissingPackageError):
+            raise
+        raise InputError(f"{name}: its outputs cannot be shown ({type(e).__name__}: {e})") from e
     remote = remote_references(text)
     if remote:
         raise InputError(f"{name}: its outputs load {remote[0][:120]} from a network; embed it instead")
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_failure_page(notebook: Any, path: Path, failure: Done) -> None:
     """Write the page of a notebook that failed: what went wrong, and its cells as far as they came.
 
-    The cells are left out where they would load something from a network.
+    The cells are left out where they cannot be shown, or would load something from a network.
     """
-    text = _page(notebook, failure.name, failure)
-    if remote_references(text):
+    try:
+        text = _page(notebook, failure.name, failure)
+    except Exception:  # see write_notebook_page
+        text = ""
+    if not text or remote_references(text):
         text = _page(None, failure.name, failure)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _page(notebook: Any, name: str, failure: Done | None = None) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import quote
 
 import ptofa_gpu
+from ptofa_gpu.errors import InputError
 from ptofa_gpu.reporting.folder import RUN_FILE
 from ptofa_gpu.reporting.html import environment, svg_address
-from ptofa_gpu.reporting.outputs import SUMMARY_FILE, Summary
+from ptofa_gpu.reporting.outputs import SUMMARY_FILE, read_summary
 from ptofa_gpu.reporting.resume import Done
 
 _PACKAGES = (
@@ -25,8 +26,19 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def write_index(folder: Path, notebooks: Sequence[Done], *, profile: str, started: str, seconds: float) -> None:
-    """Write ``index.html`` and ``run.json`` for the notebooks that lie executed in `folder`."""
+def write_index(
+    folder: Path,
+    notebooks: Sequence[Done],
+    sections: Sequence[dict[str, Any]],
+    *,
+    profile: str,
+    started: str,
+    seconds: float,
+) -> None:
+    """Write ``index.html`` and ``run.json`` for the notebooks that lie executed in `folder`.
+
+    `sections` holds what `section` returned for each.
+    """
     run = describe_run(notebooks, profile=profile, started=started, seconds=seconds)
     (folder / RUN_FILE).write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     machine = run["device"]["gpu"] or run["device"]["processor"]
@@ -34,7 +46,7 @@ def write_index(folder: Path, notebooks: Sequence[Done], *, profile: str, starte
         environment()
         .get_template("index.html.j2")
         .render(
-            pages=sorted((_page(folder, n) for n in notebooks), key=_place),
+            pages=sorted(sections, key=_place),
             made=started.replace("T", " ")[:16] + " UTC",
             version=ptofa_gpu.__version__,
             profile=profile,
@@ -95,17 +107,26 @@ def _place(page: dict[str, Any]) -> int:
     return 0 if summary is not None and summary.lead else 1
 
 
-def _page(folder: Path, notebook: Done) -> dict[str, Any]:
-    out, summary, chart = folder / notebook.name, None, None
-    if notebook.status == "ok" and (out / SUMMARY_FILE).is_file():
-        summary = Summary.from_json((out / SUMMARY_FILE).read_text(encoding="utf-8"))
+def section(folder: Path, notebook: Done) -> dict[str, Any]:
+    """Read what the front says of one notebook from what it left in `folder`.
+
+    Raises
+    ------
+    InputError
+        Its summary or its chart cannot be read. Of a notebook that failed neither is looked at.
+    """
+    out, chart = folder / notebook.name, None
+    summary = read_summary(out) if notebook.status == "ok" else None
     if summary is not None and summary.chart:
         picture, words = out / f"{summary.chart}.svg", out / f"{summary.chart}.alt.txt"
-        if picture.is_file():
-            chart = {
-                "data": svg_address(picture.read_text(encoding="utf-8")),
-                "alt": words.read_text(encoding="utf-8") if words.is_file() else summary.chart,
-            }
+        try:
+            if picture.is_file():
+                chart = {
+                    "data": svg_address(picture.read_text(encoding="utf-8")),
+                    "alt": words.read_text(encoding="utf-8") if words.is_file() else summary.chart,
+                }
+        except (OSError, ValueError) as e:
+            raise InputError(f"the chart {summary.chart!r} in {out.name} cannot be read: {e}") from e
     kept = sorted(out.iterdir()) if out.is_dir() else []
     kept = [p for p in kept if p.is_file() and p.name != SUMMARY_FILE and not p.name.endswith(".alt.txt")]
     files = [folder / f"{notebook.name}.ipynb", *kept]

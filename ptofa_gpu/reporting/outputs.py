@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import json
-import math
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.reporting.style import MISSING, short_number
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
     from ptofa_gpu.reporting.chart import Chart
 
 SUMMARY_FILE = "summary.json"
+State = Literal["good", "warning", "bad"]
+# what Python writes for a number that is none, with or without a unit behind it
+_NO_NUMBER = re.compile(r"[+\-\u2212]?(?:nan|inf|infinity)(?:\s*%|\s.*)?", re.DOTALL)
+_CHART_NAME = re.compile(r"[\w-]*")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of the summary, ready to be read."""
+    """One number of the summary, ready to be read; a bare number is written in four digits where it is recorded."""
 
     label: str
-    value: str
+    value: str | float
     note: str = ""
 
 
@@ -33,7 +40,7 @@ class Check:
     """Something that was checked, and how it came out."""
 
     text: str
-    state: Literal["good", "warning", "bad"] = "good"
+    state: State = "good"
 
 
 @dataclass
@@ -63,13 +70,76 @@ class Summary:
     chart: str = ""
     lead: bool = False
 
+    def checked(self) -> Summary:
+        """Return the summary as a page can show it: numbers as text, and a dash for those that are not finite.
+
+        Raises
+        ------
+        InputError
+            Something is of another type than the page needs; says which part.
+        """
+        figures = [
+            Figure(
+                _text(f.label, "the label of a figure"),
+                _value(f.value, f"the value of figure {f.label!r}"),
+                _text(f.note, f"the note of figure {f.label!r}"),
+            )
+            for f in _all(self.figures, Figure, "figures")
+        ]
+        checks = []
+        for check in _all(self.checks, Check, "checks"):
+            if check.state not in get_args(State):
+                known = ", ".join(map(repr, get_args(State)))
+                raise InputError(
+                    f"summary: the state of check {check.text!r} must be one of {known}, {_got(check.state)}"
+                )
+            checks.append(Check(_text(check.text, "the text of a check"), check.state))
+        chart = _text(self.chart, "chart")
+        if not _CHART_NAME.fullmatch(chart):
+            raise InputError(f"summary: chart must be the name of a chart that was kept, {_got(chart)}")
+        return Summary(
+            _text(self.title, "title"),
+            _text(self.decision, "decision"),
+            figures,
+            checks,
+            [_text(c, "a caveat") for c in _all(self.caveats, object, "caveats")],
+            chart,
+            bool(self.lead),
+        )
+
     @classmethod
     def from_json(cls, text: str) -> Summary:
-        """Read what `Outputs.summary` wrote."""
-        raw = json.loads(text)
-        raw["figures"] = [Figure(**f) for f in raw["figures"]]
-        raw["checks"] = [Check(**c) for c in raw["checks"]]
-        return cls(**raw)
+        """Read what `Outputs.summary` wrote.
+
+        Raises
+        ------
+        InputError
+            It is no such text.
+        """
+        try:
+            raw = dict(json.loads(text))
+            raw["figures"] = [Figure(**f) for f in raw.get("figures", ())]
+            raw["checks"] = [Check(**c) for c in raw.get("checks", ())]
+            return cls(**raw).checked()
+        except (TypeError, ValueError) as e:
+            if isinstance(e, InputError):
+                raise
+            raise InputError(f"it is no summary of ours: {e}") from e
+
+
+def read_summary(folder: Path) -> Summary | None:
+    """Return the summary that a notebook left in `folder`, or None where it left none.
+
+    Raises
+    ------
+    InputError
+        The file is there and cannot be read.
+    """
+    path = folder / SUMMARY_FILE
+    try:
+        return Summary.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (OSError, ValueError) as e:
+        raise InputError(f"{folder.name}/{SUMMARY_FILE} cannot be read: {e}. Write it with Outputs.summary.") from e
 
 
 class Outputs:
@@ -108,15 +178,40 @@ class Outputs:
         return plan
 
     def summary(self, summary: Summary) -> None:
-        """Keep the summary for the front of the report."""
+        """Keep the summary for the front of the report.
+
+        Raises
+        ------
+        InputError
+            A part of it is of another type than the page can show.
+        """
+        text = json.dumps(asdict(summary.checked()), indent=2, ensure_ascii=False)
         with atomic_path(self.folder / SUMMARY_FILE) as partial:
-            partial.write_text(json.dumps(_plain(asdict(summary)), indent=2, ensure_ascii=False), encoding="utf-8")
+            partial.write_text(text, encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: what is not a number becomes null."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"summary: {what} must be text, {_got(value)}")
+    # half of a surrogate pair can stand in a Python string, and in no file
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _value(value: Any, what: str) -> str:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return short_number(float(value))
+    text = _text(value, what)
+    return MISSING if _NO_NUMBER.fullmatch(text.strip()) else text
+
+
+def _all(values: Any, kind: type, what: str) -> Sequence[Any]:
+    if not isinstance(values, list | tuple) or not all(isinstance(v, kind) for v in values):
+        raise InputError(
+            f"summary: {what} must be a list{'' if kind is object else f' of {kind.__name__}'}, {_got(values)}"
+        )
+    return values
+
+
+def _got(value: Any) -> str:
+    words = repr(value)
+    return f"got {words[:80]}{'...' if len(words) > 80 else ''} ({type(value).__name__})"

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._lazy import require
 from ptofa_gpu._text import nearest
-from ptofa_gpu.errors import InputError, ReportError
+from ptofa_gpu.errors import InputError, MissingPackageError, PtofaError, ReportError
 from ptofa_gpu.reporting.folder import check_output, whole_folder
 from ptofa_gpu.reporting.html import notebook_title, write_failure_page, write_notebook_page
-from ptofa_gpu.reporting.index import versions, write_index
+from ptofa_gpu.reporting.index import section, versions, write_index
 from ptofa_gpu.reporting.kernel import run_notebook
 from ptofa_gpu.reporting.parameters import Parameter, read_parameters, resolve
 from ptofa_gpu.reporting.resume import Done, fingerprint, mark_done, take_over
@@ -98,7 +98,7 @@ def run_report(
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(target) as partial:
         kept = take_over(partial, target, {} if fresh else prints)
-        done = []
+        done, sections = [], []
         for number, (name, source) in enumerate(sources.items(), 1):
 
             def tell(cell: int, cells: int, heading: str, name: str = name, number: int = number) -> None:
@@ -106,19 +106,26 @@ def run_report(
                     progress(Step(name, number, len(sources), cell, cells, heading))
 
             if name in kept:
-                tell(0, 0, "as in the earlier run")
-                write_notebook_page(_read(nbformat, partial / f"{name}.ipynb"), partial / f"{name}.html", name=name)
-                done.append(kept[name])
-                continue
+                try:
+                    found = _show(partial, kept[name])
+                except InputError:
+                    pass  # what was kept is damaged: the notebook runs again
+                else:
+                    tell(0, 0, "as in the earlier run")
+                    done.append(kept[name])
+                    sections.append(found)
+                    continue
             given = dict(full[name])
             given |= {p: v for p, v in ((OUTPUT_PARAMETER, name), (PROFILE_PARAMETER, profile)) if p in known[name]}
             title = notebook_title(nodes[name], name)
             digest = hashlib.sha256(source.read_bytes()).hexdigest()
-            result = _run_one(source, partial, given, Done(name, title, values[name], 0.0, digest, prints[name]), tell)
+            begun = Done(name, title, values[name], 0.0, digest, prints[name])
+            result, found = _run_one(source, partial, given, begun, tell)
             done.append(result)
+            sections.append(found)
             if result.status == "ok":
                 mark_done(partial, result)
-        write_index(partial, done, profile=profile, started=started, seconds=time.perf_counter() - clock)
+        write_index(partial, done, sections, profile=profile, started=started, seconds=time.perf_counter() - clock)
     index = target / "index.html"
     bad = [d for d in done if d.status == "failed"]
     if bad:
@@ -129,31 +136,59 @@ def run_report(
     return index
 
 
-def _run_one(source: Path, partial: Path, given: dict[str, Any], done: Done, tell: Callable[..., None]) -> Done:
-    """Run one notebook and write its page, also where it fails: the other notebooks go on."""
+def _run_one(
+    source: Path, partial: Path, given: dict[str, Any], done: Done, tell: Callable[..., None]
+) -> tuple[Done, dict[str, Any]]:
+    """Run one notebook and write its page, also where it fails: the other notebooks go on.
+
+    Returns
+    -------
+    Done, dict
+        How it went, and its section of the report's front.
+    """
     begun, name = time.perf_counter(), done.name
-    nbformat = require("nbformat", "ptofa report")
     executed = partial / f"{name}.ipynb"
     facts = vars(done)
     try:
-        node = run_notebook(source, executed, given, cwd=partial, on_cell=tell)
-        write_notebook_page(node, partial / f"{name}.html", name=name)
-        return Done(**{**facts, "seconds": time.perf_counter() - begun})
-    except (ReportError, InputError) as e:
+        run_notebook(source, executed, given, cwd=partial, on_cell=tell)
+        result = Done(**{**facts, "seconds": time.perf_counter() - begun})
+        return result, _show(partial, result)
+    except MissingPackageError:
+        raise  # no notebook can run
+    except Exception as e:  # whatever one notebook does to itself or its outputs, the others go on
         if not executed.is_file():  # it failed before its first cell
             executed.write_bytes(source.read_bytes())
+        words = str(e) if isinstance(e, PtofaError) else f"{name}: {type(e).__name__}: {e}"
         trace = getattr(e, "traceback", [])
         failed = Done(
             **{
                 **facts,
                 "seconds": time.perf_counter() - begun,
                 "status": "failed",
-                "error": str(e),
-                "traceback": trace or str(e).splitlines(),
+                "error": words,
+                "traceback": trace or words.splitlines(),
             }
         )
-        write_failure_page(_read(nbformat, executed), partial / f"{name}.html", failed)
-        return failed
+        try:
+            node = _read(require("nbformat", "ptofa report"), executed)
+        except InputError:  # the notebook wrote over itself
+            node = None
+        write_failure_page(node, partial / f"{name}.html", failed)
+        return failed, section(partial, failed)
+
+
+def _show(partial: Path, done: Done) -> dict[str, Any]:
+    """Write the page of a notebook that ran, and return its section of the front.
+
+    Raises
+    ------
+    InputError
+        Its outputs cannot be read or shown.
+    """
+    node = _read(require("nbformat", "ptofa report"), partial / f"{done.name}.ipynb")
+    found = section(partial, done)
+    write_notebook_page(node, partial / f"{done.name}.html", name=done.name)
+    return found
 
 
 def _with_whole_paths(values: Mapping[str, Any], known: Mapping[str, Parameter], notebook: str) -> dict[str, Any]:
@@ -209,5 +244,5 @@ def find_notebooks(wanted: Sequence[str | os.PathLike[str]] = ()) -> dict[str, P
 def _read(nbformat: Any, path: Path) -> Any:
     try:
         return nbformat.read(path, as_version=4)
-    except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as e:
+    except (OSError, ValueError, AttributeError, KeyError, nbformat.ValidationError, nbformat.reader.NotJSONError) as e:
         raise InputError(f"{path} is not a notebook: {e}") from e

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -56,6 +57,9 @@ DATA_LABELS = {
     "lct-b": "the synthetic world LCT-B",
     "hillstrom": "the Hillstrom campaign",
 }
+
+#: where a number is not known
+MISSING = "—"
 
 _STYLE = {
     "figure.facecolor": "white",
@@ -146,7 +150,9 @@ def method_label(method: str) -> str:
 
 
 def short_number(value: float) -> str:
-    """Write a figure in at most four digits: 12.3k, 4.56M, 0.0123."""
+    """Write a figure in at most four digits: 12.3k, 4.56M, 0.0123; a dash for what is no finite number."""
+    if not math.isfinite(value):
+        return MISSING
     size = abs(value)
     for limit, suffix, unit in ((1e9, "bn", 1e9), (1e6, "M", 1e6), (1e4, "k", 1e3)):
         if size >= limit:

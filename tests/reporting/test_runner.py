@@ -11,9 +11,11 @@ import nbformat
 import pytest
 
 from ptofa_gpu.errors import InputError, ReportError
-from ptofa_gpu.reporting import run_report
+from ptofa_gpu.reporting import Outputs, Summary, run_report
 from ptofa_gpu.reporting.folder import whole_folder
 from ptofa_gpu.reporting.html import remote_references
+from ptofa_gpu.reporting.index import section
+from ptofa_gpu.reporting.resume import Done
 from ptofa_gpu.reporting.runner import find_notebooks
 
 from .notebooks import PARAMETERS, write
@@ -147,6 +149,56 @@ def test_a_failing_notebook_is_marked_and_the_rest_goes_on(tmp_path):
     index = run_report([fine, bad, late], output=out)
     assert "notebooks failed" not in index.read_text()
     assert runs(tmp_path, "fine") == runs(tmp_path, "late") == 1
+
+
+NOT_FINITE = """
+from ptofa_gpu.reporting import Figure, Outputs, Summary
+Outputs(output_dir).summary(Summary("t", "d", [Figure("gap", float("nan"))]))
+"""
+BY_HAND = """
+import json, os
+os.makedirs(output_dir)
+facts = {"title": "t", "decision": "d", "figures": [{"label": "gap", "value": None}]}
+with open(f"{output_dir}/summary.json", "w") as file: json.dump(facts, file)
+"""
+# what a notebook does, and what the report says of it
+SPOILT = {
+    "null": (BY_HAND, "figure &#39;gap&#39;"),
+    "output": (
+        "from IPython.display import publish_display_data as p; p({'image/svg+xml': 5})",
+        "NotebookValidationError",
+    ),
+    "cell": ("# ![a picture](attachment:missing.png)", "cannot be shown (InvalidNotebook"),
+}
+
+
+def test_what_cannot_be_read_fails_its_notebook_and_no_other(tmp_path):
+    """Of a notebook whose outputs are no good the report says so; the rest of it is there."""
+    books = [write(tmp_path, name, code) for name, (code, _) in SPOILT.items()]
+    books.append(counting(tmp_path, "dash", NOT_FINITE))
+    with pytest.raises(ReportError, match="3 of 4 notebooks failed") as caught:
+        run_report(books, output=tmp_path / "out")
+    index = Path(caught.value.index).read_text()
+    assert "3 of 4 notebooks failed" in index
+    assert "<dd>—</dd>" in index
+    states = {n["name"]: n["status"] for n in json.loads((tmp_path / "out" / "run.json").read_text())["notebooks"]}
+    assert states == {name: "failed" for name, (_, words) in SPOILT.items()} | {"dash": "ok"}
+    for name, (_, words) in SPOILT.items():
+        assert words in index
+        assert "This notebook failed" in (tmp_path / "out" / f"{name}.html").read_text()
+    # a damaged report is no reason to give up either: what it holds is made again
+    (tmp_path / "out" / "dash" / "summary.json").write_text("{")
+    good = tmp_path / "dash.ipynb"
+    assert "<dd>—</dd>" in run_report([good], output=tmp_path / "out").read_text()
+    assert runs(tmp_path, "dash") == 2
+
+
+def test_a_chart_that_cannot_be_read_is_an_error_of_its_notebook(tmp_path):
+    Outputs(tmp_path / "nb").summary(Summary("t", "d", chart="c"))
+    (tmp_path / "nb.ipynb").touch()
+    (tmp_path / "nb" / "c.svg").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="chart 'c' in nb cannot be read"):
+        section(tmp_path, Done("nb", "t", {}, 0.0, "", ""))
 
 
 def test_an_interrupted_run_leaves_no_report_and_is_gone_on_with(tmp_path):
