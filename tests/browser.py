@@ -80,6 +80,10 @@ class Page:
         for kind in ("rawKeyDown", "keyUp"):
             self.send("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code)
 
+    def resize(self, width: int, height: int = 1600) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.send("Emulation.setDeviceMetricsOverride", **size)
+
     def screenshot(self, *, whole: bool = True) -> bytes:
         return base64.b64decode(self.send("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
 

@@ -326,7 +326,8 @@ class AllocationProblem:
             f"<div class='ptofa-problem'><p><b>Allocation problem</b>: {self.n_customers:,} customers &times; "
             f"{self.n_funds} funds, {self._k_in_words()} slot{'s' * (self.k > 1)} each; "
             f"{html.escape(self._case_in_words())}</p>"
-            "<table><thead><tr><th>fund</th><th>risk</th><th>quota</th><th>eligible customers</th></tr></thead>"
+            "<table><thead><tr><th scope='col'>fund</th><th scope='col'>risk</th><th scope='col'>quota</th>"
+            "<th scope='col'>eligible customers</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>{more}</div>"
         )
 

@@ -28,7 +28,7 @@ def html_table(columns: Mapping[str, Sequence[str]], *, caption: str = "", text:
     Parameters
     ----------
     columns : mapping of str to sequence of str
-        Header to cells; all columns have the same length.
+        Header to cells; all columns have the same length. The first one's cells are the heads of their rows.
     caption : str
         One sentence above the table.
     text : iterable of str
@@ -39,13 +39,10 @@ def html_table(columns: Mapping[str, Sequence[str]], *, caption: str = "", text:
     head = "".join(f'<th scope="col" style="text-align:{side[c]}">{html.escape(c)}</th>' for c in columns)
     rows = []
     for cells in zip(*columns.values(), strict=True):
-        rows.append(
-            "<tr>"
-            + "".join(
-                f'<td style="text-align:{side[c]}">{html.escape(str(v))}</td>'
-                for c, v in zip(columns, cells, strict=True)
-            )
-            + "</tr>"
-        )
+        line = ""
+        for c, v in zip(columns, cells, strict=True):
+            tag, scope = ("td", "") if line else ("th", ' scope="row"')
+            line += f'<{tag}{scope} style="text-align:{side[c]}">{html.escape(str(v))}</{tag}>'
+        rows.append(f"<tr>{line}</tr>")
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f'<table class="ptofa">{title}<thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'

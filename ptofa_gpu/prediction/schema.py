@@ -205,13 +205,15 @@ class Schema:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{side}</td><td>{html.escape(f.name)}</td><td>{f.kind}</td><td>{html.escape(_describe(f))}</td></tr>"
+            f"<tr><td>{side}</td><th scope='row'>{html.escape(f.name)}</th><td>{f.kind}</td>"
+            f"<td>{html.escape(_describe(f))}</td></tr>"
             for side, features in (("customer", self.customer_features), ("fund", self.fund_features))
             for f in features
         )
+        head = "".join(f"<th scope='col'>{title}</th>" for title in ("side", "feature", "kind", "encoding"))
         return (
-            f"<div class='ptofa-schema'><p><b>Schema {html.escape(self.name)}</b></p><table><thead><tr><th>side</th>"
-            f"<th>feature</th><th>kind</th><th>encoding</th></tr></thead><tbody>{rows}</tbody></table></div>"
+            f"<div class='ptofa-schema'><p><b>Schema {html.escape(self.name)}</b></p><table><thead><tr>{head}"
+            f"</tr></thead><tbody>{rows}</tbody></table></div>"
         )
 
 

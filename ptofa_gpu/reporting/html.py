@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._lazy import require
 from ptofa_gpu.errors import InputError, MissingPackageError
+from ptofa_gpu.reporting.markup import clean, fetched, without_turns, words
 
 if TYPE_CHECKING:
     from ptofa_gpu.reporting.resume import Done
 
 # Nothing is loaded from anywhere and no script runs: what a hostile name might smuggle in stays dead text.
-POLICY = "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'"
-_LOADED = re.compile(
-    r"""(?:<(?:script|img|iframe|embed|source|video|audio|object)\b[^>]*?\b(?:src|data|srcset)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)
-    |<link\b[^>]*?\bhref\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)
-    |(?:url\(|@import)\s*["']?\s*((?:https?:)?//[^"'\s)]+))""",
-    re.IGNORECASE | re.VERBOSE,
-)
+POLICY = "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+#: forms of an output that a page without scripts can show, best first; of others the page says that they are left out
+_SHOWN = (
+    "text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain",
+)  # fmt: skip
+_ACTIVE = {"application/javascript", "application/vnd.jupyter.widget-view+json"}
 
 
 def remote_references(page: str) -> list[str]:
     """Return the addresses a browser would fetch to show `page`; links that a reader may click do not count."""
-    return [next(filter(None, groups)) for groups in _LOADED.findall(page)]
+    return fetched(page)
 
 
 def mathml(latex: str, *, block: bool = False) -> str:
@@ -51,6 +50,7 @@ def environment() -> Any:
     )
     markup = require("markupsafe", "the report").Markup
     env.globals.update(policy=POLICY, css=markup(stylesheet()))
+    env.filters["words"] = lambda text: markup(words(text))
     return env
 
 
@@ -76,6 +76,7 @@ def notebook_body(notebook: Any) -> str:
     require("nbconvert", "the report")
     from nbconvert import HTMLExporter
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+    from traitlets.config import Config
 
     class Renderer(IPythonRenderer):
         def block_math(self, body: str) -> str:
@@ -84,16 +85,32 @@ def notebook_body(notebook: Any) -> str:
         def inline_math(self, body: str) -> str:
             return mathml(body)
 
+    ids: set[str] = set()
+
     def markdown(source: str) -> str:
         # escape=True: HTML typed into markdown is shown as text, as everything else that is not ours
-        return str(MarkdownWithMath(Renderer(escape=True, exclude_anchor_links=True)).render(source))
+        return clean(str(MarkdownWithMath(Renderer(escape=True, exclude_anchor_links=True)).render(source)), ids)
+
+    def output(source: str | list[str]) -> str:
+        return clean(source if isinstance(source, str) else "".join(source), ids)
+
+    def showable(data: dict[str, Any]) -> bool:
+        """Whether a form of an output can be shown; the words beside what is active say nothing about it."""
+        found = next((kind for kind in _SHOWN if kind in data), None)
+        return found is not None and not (found == "text/plain" and _ACTIVE & data.keys())
 
     exporter = HTMLExporter(
+        config=Config({"NbConvertBase": {"display_data_priority": list(_SHOWN)}}),
         template_name="notebook",
         extra_template_basedirs=[str(asset_dir("templates"))],
         exclude_input_prompt=True,
         exclude_output_prompt=True,
-        filters={"markdown2html": markdown, "svg_address": svg_address},
+        filters={
+            "markdown2html": markdown,
+            "svg_address": svg_address,
+            "clean_output": output,
+            "showable": showable,
+        },
     )
     body, _ = exporter.from_notebook_node(notebook)
     return str(body)
@@ -148,4 +165,4 @@ def _page(notebook: Any, name: str, failure: Done | None = None) -> str:
     template = environment().get_template("page.html.j2")
     title = notebook_title(notebook, name) if notebook is not None else name
     body = markup(notebook_body(notebook)) if notebook is not None else ""
-    return str(template.render(title=title, name=name, body=body, failure=failure))
+    return without_turns(str(template.render(title=title, name=name, body=body, failure=failure)))

@@ -17,6 +17,7 @@ import ptofa_gpu
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.reporting.folder import RUN_FILE
 from ptofa_gpu.reporting.html import environment, svg_address
+from ptofa_gpu.reporting.markup import slug, without_turns
 from ptofa_gpu.reporting.outputs import SUMMARY_FILE, read_summary
 from ptofa_gpu.reporting.resume import Done
 
@@ -41,19 +42,22 @@ def write_index(
     """
     run = describe_run(notebooks, profile=profile, started=started, seconds=seconds)
     (folder / RUN_FILE).write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    ids: list[str] = []
+    for notebook in notebooks:
+        ids.append(slug(notebook.name, ids))
     machine = run["device"]["gpu"] or run["device"]["processor"]
     text = (
         environment()
         .get_template("index.html.j2")
         .render(
-            pages=sorted(sections, key=_place),
+            pages=sorted(({**s, "id": i} for s, i in zip(sections, ids, strict=True)), key=_place),
             made=started.replace("T", " ")[:16] + " UTC",
             version=ptofa_gpu.__version__,
             profile=profile,
             machine=machine,
         )
     )
-    (folder / "index.html").write_text(text, encoding="utf-8")
+    (folder / "index.html").write_text(without_turns(text), encoding="utf-8", errors="backslashreplace")
 
 
 def describe_run(notebooks: Sequence[Done], *, profile: str, started: str, seconds: float) -> dict[str, Any]:

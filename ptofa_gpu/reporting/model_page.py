@@ -14,6 +14,7 @@ from ptofa_gpu._lazy import require
 from ptofa_gpu.evaluation.paper_order import against_paper
 from ptofa_gpu.reporting.figures.models import model_chart
 from ptofa_gpu.reporting.html import environment
+from ptofa_gpu.reporting.markup import clean
 
 if TYPE_CHECKING:
     from ptofa_gpu.evaluation.model_table import ModelTable
@@ -33,7 +34,7 @@ def write_model_page(tables: Mapping[str, ModelTable], path: str | os.PathLike[s
     path
         The file; it is whole or not there.
     """
-    body = "".join(_section(name, table) for name, table in tables.items())
+    body = clean("".join(_section(name, table) for name, table in tables.items()), set())
     markup = require("markupsafe", "the report").Markup
     text = environment().get_template("models.html.j2").render(title=_TITLE, body=markup(body))
     with atomic_path(path) as partial:

@@ -163,7 +163,7 @@ with open(f"{output_dir}/summary.json", "w") as file: json.dump(facts, file)
 """
 # what a notebook does, and what the report says of it
 SPOILT = {
-    "null": (BY_HAND, "figure &#39;gap&#39;"),
+    "null": (BY_HAND, "figure 'gap'"),
     "output": (
         "from IPython.display import publish_display_data as p; p({'image/svg+xml': 5})",
         "NotebookValidationError",

@@ -44,6 +44,7 @@ def test_a_small_frame_is_shown_without_row_numbers_and_as_text():
     assert "&lt;b&gt;x" in page
     assert "<b>" not in page
     assert "What &lt;they&gt; earn." in page
-    for words in ("12,345", "1.23M", "—", '<td style="text-align:left">y'):
+    for words in ("12,345", "1.23M", "—", '<th scope="row" style="text-align:left">y'):
         assert words in page
-    assert page.count("<th") - page.count("<thead") == 3
+    assert page.count('<th scope="col"') == 3
+    assert page.count('<th scope="row"') == 2
