@@ -48,8 +48,8 @@ class PublicFile:
 def read_public(file: PublicFile, path: str | os.PathLike[str] | None = None, *, verify: bool = True) -> bytes:
     """The uncompressed bytes of `file`.
 
-    Looks at `path` if given, and nowhere else; otherwise in the folder of the environment variable ``PTOFA_DATA``, in
-    ``../shared/data`` beside the working directory and beside the checkout, and in the user's cache; then downloads.
+    Looks at `path` if given, and nowhere else; otherwise in the folder of the environment variable ``PTOFA_DATA`` and
+    in the user's cache; then downloads.
 
     Raises
     ------
@@ -65,16 +65,19 @@ def read_public(file: PublicFile, path: str | os.PathLike[str] | None = None, *,
         if not given.is_file():
             raise DataNotFoundError(f"{given} does not exist. Give the path of {file.name} or {file.name}.gz.")
         return _read(given, file, verify)
-    looked = []
-    for folder in _folders():
-        for candidate in _spellings(folder, file.name):
-            if candidate.is_file():
-                return _read(candidate, file, verify)
-            looked.append(str(candidate))
+    looked = _named(file)
+    for candidate in looked:
+        if candidate.is_file():
+            return _read(candidate, file, verify)
     cached = cache_dir() / file.name
     if cached.is_file() and _matches(cached.read_bytes(), file.sha256):
         return cached.read_bytes()
-    return _download(file, cached, [*looked, str(cached)])
+    return _download(file, cached, [str(p) for p in (*looked, cached)])
+
+
+def local_copy(file: PublicFile) -> Path | None:
+    """The copy of `file` on this machine that `read_public` would take, or None where it would download."""
+    return next((p for p in (*_named(file), cache_dir() / file.name) if p.is_file()), None)
 
 
 def cache_dir() -> Path:
@@ -84,11 +87,9 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("ptofa_gpu", appauthor=False))
 
 
-def _folders() -> list[Path]:
-    checkout = Path(__file__).resolve().parents[2]
-    folders = [Path(os.environ[DATA_VARIABLE])] if os.environ.get(DATA_VARIABLE) else []
-    folders += [Path.cwd().parent / "shared" / "data", checkout.parent / "shared" / "data"]
-    return list(dict.fromkeys(folders))
+def _named(file: PublicFile) -> tuple[Path, ...]:
+    folder = os.environ.get(DATA_VARIABLE)
+    return _spellings(Path(folder), file.name) if folder else ()
 
 
 def _spellings(folder: Path, name: str) -> tuple[Path, Path]:

@@ -67,7 +67,7 @@ def cdnow(
     ----------
     path : path, optional
         The text file, plain or gzipped, or the folder that holds it. By default the folder named by ``PTOFA_DATA``,
-        ``../shared/data``, the user's cache, then a download (none where ``PTOFA_OFFLINE`` is set).
+        the user's cache, then a download (none where ``PTOFA_OFFLINE`` is set).
     seed : int
         Of the customers of the earlier day that validate: one in ten.
     horizons : sequence of int

@@ -63,7 +63,7 @@ def hillstrom(path: str | os.PathLike[str] | None = None, seed: int = 0, *, veri
     ----------
     path : path, optional
         The CSV file, plain or gzipped, or the folder that holds it. By default the folder named by ``PTOFA_DATA``,
-        ``../shared/data``, the user's cache, then a download (none where ``PTOFA_OFFLINE`` is set).
+        the user's cache, then a download (none where ``PTOFA_OFFLINE`` is set).
     seed : int
         Of the split by customer: 60 % train, 10 % validation, 30 % test.
     verify : bool

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ptofa_gpu._lazy import require
+from ptofa_gpu.datasets._fetch import DATA_VARIABLE
 from ptofa_gpu.errors import ReportError
 
 #: told of (cells done, cells in all, heading of the section that runs)
 CellProgress = Callable[[int, int, str], None]
 _ENGINE = "ptofa-report"
+_BACKEND = "module://matplotlib_inline.backend_inline"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # an error's message may hold a data frame: so much of it and of its traceback is kept
 _LONGEST, _LINES, _WIDEST = 4000, 12, 200
@@ -24,6 +26,15 @@ _LONGEST, _LINES, _WIDEST = 4000, 12, 200
 _WARNINGS = (
     "import warnings\nwarnings.formatwarning = lambda message, category, *where, **more: f'Note: {message}\\n'\n"
 )
+# as ipykernel_launcher, but without the start-up files and settings of the machine's and the environment's IPython
+_LAUNCH = """
+import sys
+if sys.path[:1] == [""]: del sys.path[0]
+from IPython.core import application, shellapp
+for module in (application, shellapp): module.SYSTEM_CONFIG_DIRS, module.ENV_CONFIG_DIRS = [], []
+from ipykernel import kernelapp
+kernelapp.launch_new_instance()
+"""
 
 
 def run_notebook(
@@ -32,7 +43,7 @@ def run_notebook(
     """Execute `source` with `parameters`, write the executed notebook to `target` (also when it fails), return it.
 
     The kernel is started from ``sys.executable``, whatever kernels are installed for the user, and with an empty
-    IPython profile, so that nobody's start-up files change a report.
+    IPython profile and matplotlib's own settings: no start-up file or setting of the user's changes a report.
 
     Raises
     ------
@@ -50,7 +61,10 @@ def run_notebook(
         startup = Path(clean, "profile_default", "startup")
         startup.mkdir(parents=True)
         (startup / "00-warnings.py").write_text(_WARNINGS, encoding="utf-8")
-        manager = _kernel_manager({"IPYTHONDIR": clean, **_environment()})
+        plain = Path(clean, "matplotlibrc")
+        plain.touch()
+        own = {"IPYTHONDIR": clean, "MATPLOTLIBRC": str(plain), "MPLBACKEND": _BACKEND, "PYTHONSTARTUP": ""}
+        manager = _kernel_manager({**own, **_environment()})
         try:
             node = papermill.execute_notebook(
                 str(source),
@@ -109,10 +123,9 @@ def _environment() -> dict[str, str]:
     # OpenMP threads that spin while they wait for one whose core is taken by another program make small solves take a
     # hundred times longer; those that sleep do not
     env["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
-    # the kernel works in the report's folder, so folders found from the working directory are named to it
-    data = os.environ.get("PTOFA_DATA") or str(Path.cwd().parent / "shared" / "data")
-    if Path(data).is_dir():
-        env["PTOFA_DATA"] = str(Path(data).resolve())
+    # the kernel works in the report's folder, so a folder named from the working directory is named from the root to it
+    if data := os.environ.get(DATA_VARIABLE):
+        env[DATA_VARIABLE] = str(Path(data).resolve())
     return env
 
 
@@ -122,7 +135,7 @@ def _kernel_manager(environment: dict[str, str]) -> type:
     from traitlets import CaselessStrEnum
 
     spec = KernelSpec(
-        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        argv=[sys.executable, "-c", _LAUNCH, "-f", "{connection_file}"],
         display_name="Python 3",
         language="python",
         env=environment,

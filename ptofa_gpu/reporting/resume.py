@@ -39,8 +39,11 @@ class Done:
     kept: bool = False
 
 
-def fingerprint(source: Path, parameters: Mapping[str, Any], inputs: Iterable[Path], versions: Any) -> str:
-    """Hash what decides a notebook's result: its text, its parameters, the files it reads, the package, the versions.
+def fingerprint(source: Path, parameters: Mapping[str, Any], inputs: Iterable[Path | None], versions: Any) -> str:
+    """Hash what decides a notebook's result.
+
+    That is its text, its parameters, the files it reads, the package's own code, kernels and templates, and the
+    versions and the device below it. What a notebook reads in other ways, such as a path in its code, is not seen.
 
     Parameters
     ----------
@@ -48,8 +51,9 @@ def fingerprint(source: Path, parameters: Mapping[str, Any], inputs: Iterable[Pa
         The notebook.
     parameters : mapping
         Its parameters' values.
-    inputs : iterable of Path
-        Files that it reads; their contents count, not their names.
+    inputs : iterable of Path or None
+        Files and folders that it reads, in an order that stays; their contents count, not where they lie. None stands
+        for a file that is not on this machine.
     versions : JSON-like
         Versions and device that results depend on.
     """
@@ -57,8 +61,33 @@ def fingerprint(source: Path, parameters: Mapping[str, Any], inputs: Iterable[Pa
     facts = [ptofa_gpu.__version__, _package(), dict(parameters), versions]
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     for path in (source, *inputs):
-        digest.update(b"\0" + _content(path, path.stat().st_size, path.stat().st_mtime_ns).encode())
+        digest.update(b"\0" + (b"none" if path is None else _contents(path)))
     return digest.hexdigest()
+
+
+def files_read_by(code: str) -> list[Path | None]:
+    """Return the files that the package reads for a notebook with this `code`, beside those its parameters name.
+
+    Those are the public data sets, None for one that is not on this machine, and the benchmark results that travel
+    with the project.
+    """
+    from ptofa_gpu._files import asset_dir
+    from ptofa_gpu.datasets._fetch import local_copy
+    from ptofa_gpu.datasets.cdnow import FILE as CDNOW
+    from ptofa_gpu.datasets.hillstrom import FILE as HILLSTROM
+
+    found = [local_copy(file) for name, file in (("hillstrom", HILLSTROM), ("cdnow", CDNOW)) if name in code]
+    if "kept_results" in code:
+        found.append(asset_dir("results"))
+    return found
+
+
+def _contents(path: Path) -> bytes:
+    """Hash a file, or all files of a folder with their names in it."""
+    if not path.is_dir():
+        return _content(path, path.stat().st_size, path.stat().st_mtime_ns).encode()
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return b"".join(p.relative_to(path).as_posix().encode() + b"\0" + _contents(p) for p in files)
 
 
 @cache

@@ -19,7 +19,7 @@ from ptofa_gpu.reporting.html import notebook_title, write_failure_page, write_n
 from ptofa_gpu.reporting.index import section, versions, write_index
 from ptofa_gpu.reporting.kernel import run_notebook
 from ptofa_gpu.reporting.parameters import Parameter, read_parameters, resolve
-from ptofa_gpu.reporting.resume import Done, fingerprint, mark_done, take_over
+from ptofa_gpu.reporting.resume import Done, files_read_by, fingerprint, mark_done, take_over
 
 
 class Step(NamedTuple):
@@ -92,7 +92,12 @@ def run_report(
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     stand = versions()
     prints = {
-        name: fingerprint(source, {**full[name], PROFILE_PARAMETER: profile}, _inputs(full[name], known[name]), stand)
+        name: fingerprint(
+            source,
+            {**full[name], PROFILE_PARAMETER: profile},
+            [*_inputs(full[name], known[name]), *files_read_by(_code(nodes[name]))],
+            stand,
+        )
         for name, source in sources.items()
     }
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -207,6 +212,10 @@ def _with_whole_paths(values: Mapping[str, Any], known: Mapping[str, Parameter],
                 raise InputError(f"parameter {key} of {notebook}: there is no file {value}")
             out[key] = str(path)
     return out
+
+
+def _code(node: Any) -> str:
+    return "\n".join(cell.source for cell in node.cells if cell.cell_type == "code")
 
 
 def _inputs(values: Mapping[str, Any], known: Mapping[str, Parameter]) -> list[Path]:

@@ -58,6 +58,8 @@ DATA_LABELS = {
     "hillstrom": "the Hillstrom campaign",
 }
 
+_NOT_LOOKS = ("backend", "interactive", "toolbar", "webagg.", "date.epoch", "tk.", "figure.raise_window")
+
 #: where a number is not known
 MISSING = "—"
 
@@ -102,10 +104,12 @@ R = TypeVar("R")
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the package's style; the caller's matplotlib settings are as before afterwards."""
+    """Draw in the package's style, whatever the user's matplotlibrc says; the settings are as before afterwards."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
+    # the backend is not a matter of looks, and to set it would close figures
+    own = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith(_NOT_LOOKS)}
+    with mpl.rc_context({**own, **_STYLE}):
         yield
 
 

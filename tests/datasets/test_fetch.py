@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ptofa_gpu.datasets import _fetch
-from ptofa_gpu.datasets._fetch import PublicFile, cache_dir, read_public
+from ptofa_gpu.datasets._fetch import PublicFile, cache_dir, local_copy, read_public
 from ptofa_gpu.errors import DataNotFoundError, InputError
 
 TEXT = b"a,b\r\n1,2\r\n" * 100
@@ -140,7 +140,6 @@ def test_offline_says_where_it_looked_and_what_to_do(
         read_public(file(server.url("/t.csv")))
     text = str(caught.value)
     assert str(tmp_path / "mine" / f"{NAME}.gz") in text
-    assert str(tmp_path / "work" / "shared" / "data" / NAME) in text
     assert str(cache_dir() / NAME) in text
     assert "PTOFA_OFFLINE is set" in text
     assert f"set {_fetch.DATA_VARIABLE} to that folder" not in text.partition("On a machine")[0]
@@ -148,15 +147,26 @@ def test_offline_says_where_it_looked_and_what_to_do(
     assert server.asked == []
 
 
-def test_the_data_folder_comes_before_the_shared_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = tmp_path / "work" / "shared" / "data"
-    shared.mkdir(parents=True)
-    (shared / NAME).write_bytes(TEXT)
+def test_the_data_folder_comes_before_the_cache_and_no_other_is_looked_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(_fetch.OFFLINE_VARIABLE, "1")
+    beside = tmp_path / "work" / "shared" / "data"
+    beside.mkdir(parents=True)
+    (beside / NAME).write_bytes(TEXT)
+    assert local_copy(file()) is None
+    with pytest.raises(DataNotFoundError) as caught:
+        read_public(file("http://127.0.0.1:1/t.csv"))
+    assert str(beside) not in str(caught.value)
+    cache_dir().mkdir(parents=True)
+    (cache_dir() / NAME).write_bytes(TEXT)
+    assert local_copy(file()) == cache_dir() / NAME
     assert read_public(file()) == TEXT
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / f"{NAME}.gz").write_bytes(gzip.compress(b"other"))
     monkeypatch.setenv(_fetch.DATA_VARIABLE, str(mine))
+    assert local_copy(file()) == mine / f"{NAME}.gz"
     with pytest.raises(InputError, match="is not the published"):
         read_public(file())
 

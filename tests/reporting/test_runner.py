@@ -15,7 +15,7 @@ from ptofa_gpu.reporting import Outputs, Summary, run_report
 from ptofa_gpu.reporting.folder import whole_folder
 from ptofa_gpu.reporting.html import remote_references
 from ptofa_gpu.reporting.index import section
-from ptofa_gpu.reporting.resume import Done
+from ptofa_gpu.reporting.resume import Done, files_read_by, fingerprint
 from ptofa_gpu.reporting.runner import find_notebooks
 
 from .notebooks import PARAMETERS, write
@@ -124,6 +124,75 @@ def test_a_notebook_is_run_again_only_if_what_it_is_made_from_changed(tmp_path, 
     assert runs(tmp_path, "nb") == 6
     with pytest.raises(InputError, match="parameter table of nb: there is no file missing"):
         again(parameters={"table": "missing.csv"})
+
+
+CLEAN = """
+import os
+import matplotlib as mpl
+from IPython.core import application, shellapp
+from ptofa_gpu.datasets.hillstrom import FILE
+from ptofa_gpu.datasets._fetch import local_copy
+assert not {"from_python", "from_ipython"} & set(globals())
+assert mpl.rcParams["axes.facecolor"] == "white"
+assert "inline" in mpl.get_backend()
+for module in (application, shellapp):
+    assert module.ENV_CONFIG_DIRS == module.SYSTEM_CONFIG_DIRS == []
+local_copy(FILE).name
+"""
+
+
+def test_a_kernel_knows_nothing_of_the_user_and_what_the_package_reads_counts(tmp_path, monkeypatch):
+    """No start-up file runs and no setting holds; a data set that changes makes its notebook run again."""
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("from_ipython = 1")
+    (tmp_path / "startup.py").write_text("from_python = 1")
+    (tmp_path / "matplotlibrc").write_text("axes.facecolor: red")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "startup.py"))
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "matplotlibrc"))
+    monkeypatch.setenv("MPLBACKEND", "svg")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "hillstrom.csv").write_text("one")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PTOFA_DATA", "data")  # from where the command runs, not from where the kernel works
+    book = counting(tmp_path, "nb", CLEAN)
+    for text, expected in (("one", 1), ("one", 1), ("two", 2)):
+        (tmp_path / "data" / "hillstrom.csv").write_text(text)
+        index = run_report([book], output=tmp_path / "out")
+        assert runs(tmp_path, "nb") == expected
+    assert (
+        "hillstrom.csv"
+        in nbformat.read(index.parent / "nb.ipynb", as_version=4).cells[-1].outputs[0].data["text/plain"]
+    )
+
+
+def test_what_the_package_reads_for_a_notebook_is_part_of_its_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.setenv("PTOFA_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("ptofa_gpu._files.asset_dir", lambda kind: tmp_path / kind)
+    monkeypatch.setattr("ptofa_gpu.reporting.resume._package", lambda: "")
+    (tmp_path / "nb.ipynb").touch()
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "a.csv").write_text("1")
+
+    def found(code: str) -> str:
+        return fingerprint(tmp_path / "nb.ipynb", {}, files_read_by(code), {})
+
+    both = "data = find_hillstrom(); kept_results()"
+    seen = [(found("x = 1"), found("cdnow()"), found("kept_results()"), found(both))]
+
+    def change(path: Path, text: str) -> list[bool]:
+        path.write_text(text)
+        seen.append((found("x = 1"), found("cdnow()"), found("kept_results()"), found(both)))
+        return [a != b for a, b in zip(seen[-2], seen[-1], strict=True)]
+
+    assert change(tmp_path / "hillstrom.csv", "a") == [False, False, False, True]
+    assert change(tmp_path / "hillstrom.csv", "bc") == [False, False, False, True]
+    assert change(tmp_path / "cdnow_master.txt", "a") == [False, True, False, False]
+    assert change(results / "a.csv", "12") == [False, False, True, True]
+    assert change(results / "b.csv", "1") == [False, False, True, True]
 
 
 def test_a_failing_notebook_is_marked_and_the_rest_goes_on(tmp_path):
