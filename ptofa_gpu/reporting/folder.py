@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import tempfile
@@ -11,6 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ptofa_gpu.errors import InputError, ReportError
+
+try:
+    import fcntl
+except ImportError:  # Windows has another way to lock a file
+    fcntl = None  # type: ignore[assignment]
 
 RUN_FILE = "run.json"
 #: in a folder that is not whole yet: what is known of each notebook that is done, one file each
@@ -86,8 +90,18 @@ def _lock(path: Path) -> Iterator[bool]:
     """Hold `path` for this process; yields False where another process holds it. A dead process holds nothing."""
     with path.open("w") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(handle.fileno())
         except OSError:
             yield False
             return
         yield True
+
+
+def _take(file: int) -> None:
+    """Lock an open file until it is closed; OSError where another process has it."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    import msvcrt
+
+    msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]

@@ -45,7 +45,8 @@ def write_index(
     ids: list[str] = []
     for notebook in notebooks:
         ids.append(slug(notebook.name, ids))
-    machine = run["device"]["gpu"] or run["device"]["processor"]
+    device = run["device"]
+    machine = device["gpu"] or f"{device['processor']}, {device['cores']} cores, no GPU"
     text = (
         environment()
         .get_template("index.html.j2")
@@ -92,6 +93,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _device() -> dict[str, Any]:
+    from ptofa_gpu.bench.machine import device_name
     from ptofa_gpu.device import probe_gpu
 
     gpu = probe_gpu()
@@ -100,7 +102,7 @@ def _device() -> dict[str, Any]:
         "gpu": gpu.name if gpu.usable else None,
         "gpu_unusable_because": None if gpu.usable else gpu.reason,
         "cores": cores,
-        "processor": f"{cores} CPU cores, no GPU",
+        "processor": device_name("cpu"),
         "platform": sys.platform,
     }
 

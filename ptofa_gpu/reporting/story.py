@@ -196,6 +196,24 @@ def _certificate(comparison: Comparison, row: ComparisonRow, money: str, *, met:
     )
 
 
+def _weak_manual(comparison: Comparison, money: str) -> list[str]:
+    """Warn where chance earns more than manual work: then a lift over manual work says little."""
+    by_name = {r.method: r for r in comparison.rows}
+    if not {"manual", "random"} <= by_name.keys():
+        return []
+    manual, chance = by_name["manual"], by_name["random"]
+    for kind, mine, other in (
+        ("", manual.objective, chance.objective),
+        (" in the synthetic world's truth", manual.true_revenue, chance.true_revenue),
+    ):
+        if other > mine:  # False for NaN
+            return [
+                f"Manual earns less than exposure at random{kind}: {short_number(mine)} against {short_number(other)} "
+                f"{money}. A lift over manual says little here; look at the lift over random."
+            ]
+    return []
+
+
 def _evidence(data: ExposureData) -> str:
     """Say how much of what is predicted was ever seen."""
     log, table = data.arrays, data.fund_table()
@@ -234,6 +252,7 @@ def _caveats(
         "Manual is what an operations team does by hand: funds in order of their past conversion rate, each taking its "
         "best customers that are left."
     )
+    out += _weak_manual(comparison, data.currency or "currency units")
     broken = [METHOD_LABELS.get(r.method, r.method) for r in comparison.rows if not r.keeps_quotas]
     if broken:
         out.append(

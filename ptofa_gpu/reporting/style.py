@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from ptofa_gpu.reporting.markup import without_turns
+
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/)
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
@@ -141,8 +143,8 @@ def adapt(svg: str) -> str:
 
 
 def label(name: Any, width: int = 26) -> str:
-    """Show `name` in a figure as it is: one line, shortened, and without matplotlib reading ``$`` as a formula."""
-    text = " ".join(str(name).split())
+    """Show `name` in a figure as it is: one line, shortened, ``$`` is no formula, and no mark turns the text around."""
+    text = without_turns(" ".join(str(name).split()))
     if len(text) > width:
         text = text[: width - 1].rstrip() + "…"
     return text.replace("$", r"\$")

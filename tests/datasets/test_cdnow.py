@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from ptofa_gpu.datasets import cdnow
-from ptofa_gpu.datasets._fetch import _folders
+from ptofa_gpu.datasets._fetch import local_copy
+from ptofa_gpu.datasets.cdnow import FILE
 from ptofa_gpu.errors import InputError, SchemaError
 
 HEADER = " customer_id  date number_of_cds  dollar_value"
@@ -141,12 +142,9 @@ def test_other_files_are_named(tmp_path: Path) -> None:
         cdnow(path, seed="x", verify=False)  # type: ignore[arg-type]
 
 
-def _real() -> bool:
-    names = ("cdnow_master.txt.gz", "cdnow_master.txt")
-    return any((folder / name).is_file() for folder in _folders() for name in names)
-
-
-@pytest.mark.skipif(not _real(), reason="cdnow_master.txt is not on this machine: set PTOFA_DATA to its folder")
+@pytest.mark.skipif(
+    local_copy(FILE) is None, reason="cdnow_master.txt is not on this machine: set PTOFA_DATA to its folder"
+)
 def test_the_real_file() -> None:
     data = cdnow()
     a = data.arrays

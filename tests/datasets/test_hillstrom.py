@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ptofa_gpu.datasets import hillstrom
-from ptofa_gpu.datasets._fetch import _folders
+from ptofa_gpu.datasets._fetch import local_copy
+from ptofa_gpu.datasets.hillstrom import FILE
 from ptofa_gpu.errors import InputError, SchemaError
 
 HEADER = "recency,history_segment,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend"
@@ -91,11 +92,9 @@ def test_a_seed_that_is_no_number(tmp_path: Path) -> None:
         hillstrom(write(tmp_path), seed="x", verify=False)  # type: ignore[arg-type]
 
 
-def _real() -> bool:
-    return any((folder / name).is_file() for folder in _folders() for name in ("hillstrom.csv.gz", "hillstrom.csv"))
-
-
-@pytest.mark.skipif(not _real(), reason="hillstrom.csv is not on this machine: set PTOFA_DATA to its folder")
+@pytest.mark.skipif(
+    local_copy(FILE) is None, reason="hillstrom.csv is not on this machine: set PTOFA_DATA to its folder"
+)
 def test_the_real_file() -> None:
     data = hillstrom()
     a = data.arrays

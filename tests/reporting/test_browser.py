@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import urllib.parse
 from pathlib import Path
 
@@ -205,13 +206,24 @@ def test_figures_show_on_light_and_dark_pages(report: Path, page) -> None:
 
 
 def test_it_prints(report: Path, page) -> None:
+    """Also from a dark screen: dark on white paper, a section a page, with its figure and without what is folded."""
+    page.resize(1200)
     page.open((report / "index.html").as_uri(), dark=True)
     pdf = page.pdf()
     assert pdf.startswith(b"%PDF")
-    assert len(pdf) > 20_000, "with its figure"
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 2, "two notebooks"
     page.send("Emulation.setEmulatedMedia", media="print")
-    assert contrast(page.evaluate("getComputedStyle(document.body).color"), "rgb(255, 255, 255)") >= 7
-    page.send("Emulation.setEmulatedMedia", media="")
+    try:
+        style = "getComputedStyle(document.{}).{}"
+        assert page.evaluate(style.format("documentElement", "backgroundColor")) == "rgb(255, 255, 255)"
+        assert contrast(page.evaluate(style.format("body", "color")), "rgb(255, 255, 255)") >= 7
+        hidden = page.evaluate("[...document.querySelectorAll('nav, details')].map(e => getComputedStyle(e).display)")
+        assert len(hidden) > 2
+        assert set(hidden) == {"none"}
+    finally:
+        page.send("Emulation.setEmulatedMedia", media="")
+    page.evaluate("document.images[0].remove()")
+    assert len(pdf) - len(page.pdf()) > 5_000, "the figure was on the paper"
 
 
 def pixels(png: bytes, box: list[float]) -> np.ndarray:

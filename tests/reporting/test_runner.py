@@ -1,4 +1,6 @@
 import asyncio
+import html
+import importlib.util
 import json
 import os
 import signal
@@ -6,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
+from ptofa_gpu.bench.machine import device_name
 from ptofa_gpu.errors import InputError, ReportError
 from ptofa_gpu.reporting import Outputs, Summary, run_report
 from ptofa_gpu.reporting.folder import whole_folder
@@ -57,6 +61,10 @@ def test_a_report_is_whole(made):
     assert run["notebooks"][0]["parameters"] == {"n": 8, "ratio": 0.5, "word": "a", "loud": False}
     assert run["packages"]["numpy"]
     assert run["device"]["cores"] >= 1
+    assert run["device"]["processor"] == device_name("cpu")
+    assert "GPU" not in run["device"]["processor"]
+    if run["device"]["gpu"] is None:
+        assert html.escape(device_name("cpu")) in index.read_text()
     assert {(t.notebook, t.number, t.notebooks, t.cells) for t in told} == {("small", 1, 1, 5)}
     assert [t.cell for t in told] == [0, 1, 3, 4]
     assert told[-1].heading == "A small *one* with $x^2$"
@@ -295,6 +303,27 @@ def test_two_runs_do_not_write_one_report(tmp_path):
     book = write(tmp_path, "nb", "1")
     with whole_folder(tmp_path / "out"), pytest.raises(ReportError, match="another run is writing"):
         run_report([book], output=tmp_path / "out")
+
+
+def test_a_report_is_locked_without_fcntl_too(tmp_path, monkeypatch):
+    """Windows has no fcntl: its own call is used, and the module can be imported."""
+    held = []
+
+    def locking(file: int, mode: int, count: int) -> None:
+        if held:
+            raise OSError("another process has it")
+        held.append((mode, count))
+
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    spec = importlib.util.find_spec("ptofa_gpu.reporting.folder")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.whole_folder(tmp_path / "out"):
+        assert held == [(2, 1)]
+        with pytest.raises(ReportError, match="another run is writing"), module.whole_folder(tmp_path / "out"):
+            pass
+    assert names(tmp_path) == {"out"}
 
 
 def test_only_a_kernel_at_work_is_interrupted_on_shutdown(monkeypatch):

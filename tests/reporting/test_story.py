@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.evaluation import calibrate, compare
 from ptofa_gpu.reporting.story import allocation_summary, price_words, priority_by_rate
+from ptofa_gpu.reporting.style import short_number
 
 
 def case(quota, k=1, n=240):
@@ -128,3 +131,24 @@ def test_what_is_left_out_of_the_words_is_said_to_be_in_the_table():
     assert not any("negative" in w for w in price_words(plan))
     plan.price = plan.price - plan.price.max()
     assert price_words(plan)[-1].startswith("A negative price marks")
+
+
+def test_manual_work_that_loses_to_chance_is_told():
+    data, comparison, calibration = case([80, 80, 80])
+
+    def told() -> list[str]:
+        caveats = allocation_summary(data, comparison, "reference", calibration).caveats
+        return [c for c in caveats if c.startswith("Manual earns less than exposure at random")]
+
+    assert told() == []
+    rows = list(comparison.rows)
+    place = {r.method: i for i, r in enumerate(rows)}
+    manual, chance = rows[place["manual"]], rows[place["random"]]
+    rows[place["manual"]] = replace(manual, true_revenue=chance.true_revenue - 1)
+    comparison = replace(comparison, rows=rows)
+    (words,) = told()
+    assert " in the synthetic world's truth: " in words
+    assert "look at the lift over random" in words
+    rows[place["manual"]] = replace(manual, objective=chance.objective / 2)
+    (words,) = told()
+    assert f"at random: {short_number(chance.objective / 2)} against {short_number(chance.objective)} EUR." in words

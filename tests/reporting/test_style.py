@@ -1,7 +1,7 @@
 import matplotlib as mpl
 
 from ptofa_gpu.reporting import figures
-from ptofa_gpu.reporting.style import style
+from ptofa_gpu.reporting.style import label, style
 
 # what a user's matplotlibrc might say; the package's own style sets none of it
 THEIRS = {
@@ -27,3 +27,7 @@ def test_the_users_settings_are_as_before_afterwards():
             assert mpl.rcParams["axes.facecolor"] == "white"
             assert mpl.get_backend() == backend
         assert dict(mpl.rcParams) == before
+
+
+def test_a_name_turns_no_label_around():
+    assert label("a\u202eb\u2066") == r"a\u202eb\u2066"
