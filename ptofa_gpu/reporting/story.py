@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptofa_gpu.evaluation._table import percent
+from ptofa_gpu.evaluation.holdout import HeldOut, held_out
 from ptofa_gpu.reporting.outputs import Check, Figure, Summary
 from ptofa_gpu.reporting.style import DATA_LABELS, METHOD_LABELS, short_number
 
@@ -63,7 +64,7 @@ def allocation_summary(
     data: ExposureData,
     comparison: Comparison,
     method: str,
-    calibration: Calibration,
+    calibration: Calibration | None,
     *,
     campaign: CampaignValue | None = None,
     synthetic: bool = False,
@@ -79,8 +80,8 @@ def allocation_summary(
         Holds `method`, ``manual`` and ``random``.
     method : str
         The plan that was decided on.
-    calibration : Calibration
-        Of expected revenue on test rows.
+    calibration : Calibration, optional
+        Of expected revenue on the rows that `held_out` finds in `data`; None where there are none.
     campaign : CampaignValue, optional
         The off-policy valuation on randomised data.
     synthetic : bool
@@ -122,7 +123,7 @@ def allocation_summary(
         ),
         Check("The plan was checked again from its data alone: tolerances, quotas, slots, revenue.", "good"),
         _certificate(comparison, row, money, met=met),
-        _calibration(calibration),
+        _calibration(calibration, held_out(data)),
     ]
     if not calibrated:
         text = (
@@ -141,17 +142,23 @@ def allocation_summary(
     )
 
 
-def _calibration(c: Calibration) -> Check:
+def _calibration(c: Calibration | None, held: HeldOut) -> Check:
+    if c is None or not held:
+        return Check(f"Predictions were not checked. {held.note}", "warning")
     if math.isnan(c.ratio):
-        return Check("Nothing was earned on the test rows, so the predictions could not be checked.", "warning")
+        return Check(
+            f"Nothing was earned on the {held.split} rows, so the predictions could not be checked.", "warning"
+        )
     parts = "tenths" if c.count.size == 10 else "parts"
     text = (
-        f"On test rows, predicted revenue is {c.ratio:.2f} times what was earned ({percent(c.level)} interval "
+        f"On {held.split} rows, predicted revenue is {c.ratio:.2f} times what was earned ({percent(c.level)} interval "
         f"{c.ratio_low:.2f} to {c.ratio_high:.2f}). {c.covered} of {c.count.size} {parts} are right"
         + (f"; {c.misses}." if c.misses else ".")
     )
     if not c.is_tight:
         text += " The interval is wide: there are too few conversions to tell whether the total is right."
+    if held.split == "validation":
+        return Check(f"{text} {held.note}", "warning")
     return Check(text, c.state)
 
 

@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._text import split_labels
+from ptofa_gpu.reporting import run_report
+from ptofa_gpu.reporting.example import example_files
 from ptofa_gpu.reporting.html import remote_references
 from ptofa_gpu.reporting.parameters import read_parameters, resolve
 
@@ -76,6 +80,30 @@ def test_it_runs(name: str, tmp_path: Path):
     if figures:
         assert json.loads((out / "summary.json").read_text())["decision"]
         assert list(out.glob("*.csv"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("splits", "words"),
+    [
+        (("train", "train", "validation"), "On validation rows, predicted revenue is"),
+        (("train",), "Predictions were not checked. All rows of the log are training rows"),
+    ],
+    ids=["no test rows", "training rows only"],
+)
+def test_training_rows_of_ones_own_log_are_not_called_test_rows(splits, words, tmp_path: Path):
+    files = example_files(tmp_path, customers=1200)
+    log = pd.read_parquet(files[0])
+    log["split"] = np.resize(splits, len(log))
+    log.to_parquet(files[0])
+    given = {f"{name}_file": str(path) for name, path in zip(("log", "customers", "funds"), files)}
+    run_report(["06_your_data"], parameters={**given, "epochs": 1}, output=tmp_path / "r")
+    out = tmp_path / "r" / "06_your_data"
+    checks = [check["text"] for check in json.loads((out / "summary.json").read_text())["checks"]]
+    assert [c for c in checks if c.startswith(words)]
+    assert not [c for c in checks if "test rows" in c.partition(". ")[0]]
+    assert (out / "calibration.png").is_file() == ("validation" in splits)
+    assert (out / "plan.parquet").is_file(), "what cannot be checked can be planned with"
 
 
 def test_labels_are_split_outside_brackets():

@@ -110,6 +110,23 @@ def test_the_check_of_predictions_does_not_call_wrong_tenths_right():
     assert raw.checks[-1].state == "warning"
 
 
+def test_predictions_are_judged_on_the_rows_they_are_said_to_be_judged_on():
+    data, comparison, calibration = case([80, 80, 80])
+
+    def check(splits):
+        data.arrays.split = np.resize(np.array(splits, np.int8), len(data.arrays))
+        return allocation_summary(data, comparison, "reference", calibration if max(splits) else None).checks[4]
+
+    assert check([0, 1, 2]).text.startswith("On test rows, predicted revenue is")
+    flattering = check([0, 1])
+    assert flattering.text.startswith("On validation rows, predicted revenue is")
+    assert "The log has no test rows" in flattering.text
+    assert flattering.state == "warning"
+    none = check([0])
+    assert none.text.startswith("Predictions were not checked. All rows of the log are training rows")
+    assert none.state == "warning"
+
+
 def test_what_is_said_of_the_log_is_computed_from_it():
     data, comparison, calibration = case([80, 80, 80])
     s = allocation_summary(data, comparison, "reference", calibration)
