@@ -83,8 +83,34 @@ class Lift:
 
     @property
     def times_larger(self) -> float:
-        """How many times larger the test would have to be to find the true lift in four of five cases."""
-        return (self.detectable / abs(self.true)) ** 2 if self.true else math.inf
+        """How many times larger the test would have to be to find the true lift in four of five cases; 1 if it does."""
+        return max(1.0, (self.detectable / abs(self.true)) ** 2) if self.true else math.inf
+
+    @property
+    def power_words(self) -> str:
+        """What this test could have shown, beside what it showed, in a sentence.
+
+        The truth is known here, so what chance did can be told from what the test was too small for.
+        """
+        found = f"This test finds a lift of {percent(self.detectable, 1)} in four of five cases; the true one"
+        found += f" is {percent(self.true, 1, sign=True)}" if abs(self.true) >= _NONE else " is as good as none"
+        if self.verdict != "open":
+            wrong = self.true <= 0 if self.verdict == "better" else self.true >= 0
+            return found + (", so chance made this one." if wrong else ".")
+        if abs(self.true) < _NONE:
+            return f"{found}, so there is next to nothing to find."
+        if abs(self.true) >= self.detectable:
+            return f"{found}, which it finds more often than that: here chance hid it."
+        return f"{found}, and finding that in four of five cases takes {_times(self.times_larger)} as many customers."
+
+
+#: a lift smaller than this would be written as 0.0 %
+_NONE = 0.0005
+
+
+def _times(factor: float) -> str:
+    """Rounded up: with this many, it is found."""
+    return f"{math.ceil(factor):,} times" if factor > 9.9 else f"{math.ceil(factor * 10) / 10:.1f} times"
 
 
 @dataclass(frozen=True)
@@ -128,17 +154,15 @@ class ABTest:
         """Say for every lift what the test shows, and what it could have shown."""
         out = []
         for x in self.lifts:
+            what = f"{self.name}, {x.metric.upper()}: {x.arm}"
+            if math.isnan(x.lift):
+                out.append(f"{what} has no lift: nobody converted in {self.baseline}, or nobody could have.")
+                continue
             interval = f"{percent(x.low, 1, sign=True)} to {percent(x.high, 1, sign=True)}"
-            what = f"{self.name}, {x.metric.upper()}: {x.arm} {percent(x.lift, 1, sign=True)} against {self.baseline}"
-            what += f" ({percent(self.level)} interval {interval})"
-            if x.verdict == "open":
-                more = f"{x.times_larger:,.0f} times as many customers" if math.isfinite(x.times_larger) else "no test"
-                what += (
-                    f": cannot be told from 0. This test finds a lift of {percent(x.detectable, 1)} in four of five "
-                    f"cases; the true one is {percent(x.true, 1, sign=True)}, and finding it that surely takes {more}."
-                )
-            else:
-                what += f": {x.verdict}; a lift of {percent(x.detectable, 1)} is found in four of five such tests."
+            what += (
+                f" {percent(x.lift, 1, sign=True)} against {self.baseline} ({percent(self.level)} interval {interval})"
+            )
+            what += f": {'cannot be told from 0' if x.verdict == 'open' else x.verdict}. {x.power_words}"
             out.append(what)
         return out
 
@@ -284,8 +308,9 @@ def _lift(
     from scipy.stats import norm
 
     a, b = getattr(arm, metric), getattr(base, metric)
-    true = getattr(arm, f"true_{metric}") / getattr(base, f"true_{metric}") - 1.0
-    if b <= 0:
+    truth = getattr(base, f"true_{metric}")
+    true = getattr(arm, f"true_{metric}") / truth - 1.0 if truth > 0 else math.nan
+    if b <= 0 or truth <= 0:
         return Lift(arm.name, metric, math.nan, math.nan, math.nan, math.nan, true)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = mine / theirs - 1.0

@@ -103,7 +103,7 @@ def ab_summary(tests: Sequence[ABTest]) -> Summary:
                 )
     found = sum(x.verdict != "open" for t in tests for x in t.lifts)
     lifts = sum(len(t.lifts) for t in tests)
-    told = [w for t in tests for w in t.words() if "cannot be told" in w]
+    told = [w for t in tests for x, w in zip(t.lifts, t.words(), strict=True) if x.verdict == "open"]
     return Summary(
         title="Simulated A/B tests",
         decision=f"{found} of {lifts} lifts can be told from 0, in campaigns of up to "

@@ -8,7 +8,7 @@ from ptofa_gpu.datasets import lct
 from ptofa_gpu.datasets.truth import Truth, TruthRows
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._share import share_of_quota, subproblem
-from ptofa_gpu.evaluation.ab_test import Arm, _resampled, ab_test
+from ptofa_gpu.evaluation.ab_test import ABTest, Arm, Lift, _resampled, ab_test
 
 
 def world(n=4000, chance=0.2, better=2.0):
@@ -44,7 +44,7 @@ def test_the_figures_follow_from_what_happened():
     assert lift.verdict == "better"
     assert lift.low < 1.0 < lift.high
     assert set(test.to_frame()["arm"]) == {"first", "second"}
-    assert "better" in test.words()[0]
+    assert "better. This test finds a lift of " in test.words()[0]
     assert "P1" in test._repr_html_()
     again = ab_test(problem, truth, arms(), name="P1", seed=3, draws=400, device="cpu")
     assert again.arms == test.arms
@@ -84,6 +84,48 @@ def test_the_detectable_lift_is_detected_in_about_four_of_five_tests():
     truth = world(3000, chance, 1 + float(detectable))
     found = [ab_test(problem, truth, arms(3000), seed=s, draws=200, device="cpu").lifts[0].low > 0 for s in range(60)]
     assert 0.6 <= np.mean(found) <= 0.95
+
+
+@pytest.mark.parametrize(
+    ("lift", "low", "high", "detectable", "true", "words"),
+    [
+        # too small a test for a lift that is there: (0.1 / 0.04)^2 = 6.25, and where one is nearly enough
+        (0.03, -0.04, 0.10, 0.10, 0.04, "finding that in four of five cases takes 6.3 times as many customers."),
+        (0.03, -0.04, 0.10, 0.10, -0.04, "the true one is -4.0 %, and finding that in four of five cases takes 6.3"),
+        (0.03, -0.04, 0.10, 0.10, 0.0999, "takes 1.1 times as many"),
+        (0.03, -0.04, 0.10, 0.10, 0.001, "takes 10,000 times as many"),
+        # large enough a test, by chance without a finding
+        (0.03, -0.04, 0.10, 0.10, 0.25, "the true one is +25.0 %, which it finds more often than that: here chance"),
+        (0.03, -0.04, 0.10, 0.10, 0.10, "here chance hid it."),
+        # nothing to find
+        (0.03, -0.04, 0.10, 0.10, 0.0, "the true one is as good as none, so there is next to nothing to find."),
+        (0.03, -0.04, 0.10, 0.10, -1e-9, "the true one is as good as none, so there is next to nothing to find."),
+        # findings, right and wrong
+        (0.20, 0.05, 0.35, 0.10, 0.15, "better. This test finds a lift of 10.0 % in four of five cases; the true one is +15.0"),
+        (0.20, 0.05, 0.35, 0.10, 0.0, "the true one is as good as none, so chance made this one."),
+        (0.20, 0.05, 0.35, 0.10, -0.02, "the true one is -2.0 %, so chance made this one."),
+        (-0.2, -0.35, -0.05, 0.10, 0.02, "the true one is +2.0 %, so chance made this one."),
+        (-0.2, -0.35, -0.05, 0.10, -0.2, "the true one is -20.0 %."),
+        (np.nan, np.nan, np.nan, np.nan, 0.1, "P9, CPME: new has no lift: nobody converted in old"),
+    ],
+)  # fmt: skip
+def test_the_words_on_power_fit_what_is_true(lift, low, high, detectable, true, words):
+    test = ABTest("P9", (), "old", (Lift("new", "cpme", lift, low, high, detectable, true),), 0.95, {})
+    (told,) = test.words()
+    assert words in told
+    for nonsense in ("inf", "nan", "—", " 0 times", "-0.0", "+0.0"):
+        assert nonsense not in told.replace(f"new {lift:+.1%}", "")
+    assert ("as many customers" in told) == (test.lifts[0].verdict == "open" and 0.0005 < abs(true) < detectable)
+    assert test.lifts[0].times_larger >= 1 or np.isnan(lift)
+
+
+def test_a_campaign_in_which_nobody_can_convert_has_no_lift():
+    truth = world(200, chance=0.0)
+    problem = AllocationProblem(np.ones((200, 2), np.float32), quota=[100, 100])
+    test = ab_test(problem, truth, arms(200), draws=20, device="cpu")
+    assert all(np.isnan(x.lift) and x.verdict == "open" for x in test.lifts)
+    assert "has no lift" in test.words()[0]
+    assert "—" in test._repr_html_()
 
 
 def test_resampling_quiet_customers_at_once_has_the_right_moments():
