@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,6 +72,21 @@ class CustomerAmounts:
         z = np.sort((np.log(self.amount) - self.mu) / max(self.sigma, 1e-12))
         n, fitted = z.size, ndtr(z)
         return float(max((np.arange(1, n + 1) / n - fitted).max(), (fitted - np.arange(n) / n).max()))
+
+
+def amounts_frame(customers: Sequence[CustomerAmounts]) -> Any:
+    """Return one row a customer: conversions, the fitted mu and sigma, and ``ks``, how far the fit is off (0: not)."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "customer": [c.customer for c in customers],
+            "conversions": [c.amount.size for c in customers],
+            "mu": [c.mu for c in customers],
+            "sigma": [c.sigma for c in customers],
+            "ks": [c.departure for c in customers],
+        }
+    )
 
 
 def customer_amounts(data: ExposureData, most: int = 6) -> list[CustomerAmounts]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -148,6 +148,19 @@ def label(name: Any, width: int = 26) -> str:
     if len(text) > width:
         text = text[: width - 1].rstrip() + "…"
     return text.replace("$", r"\$")
+
+
+def labels(names: Iterable[Any], width: int = 26) -> list[str]:
+    """Show several names; those that would look alike once shortened are shortened in the middle instead."""
+    whole = [" ".join(str(name).split()) for name in names]
+    short = [label(name, width) for name in whole]
+    half = (width - 1) // 2
+    return [
+        label(f"{name[: width - 1 - half].rstrip()}…{name[-half:].lstrip()}", width)
+        if len(name) > width and short.count(text) > 1
+        else text
+        for name, text in zip(whole, short)
+    ]
 
 
 def method_label(method: str) -> str:

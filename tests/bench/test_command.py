@@ -12,7 +12,8 @@ from ptofa_gpu.bench.record import COLUMNS
 from ptofa_gpu.bench.results import append_row, read_rows
 from ptofa_gpu.cli.bench import _bytes
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.reporting.figures.benchmark import _spread, benchmark_chart
+from ptofa_gpu.reporting.figures._ends import spread
+from ptofa_gpu.reporting.figures.benchmark import benchmark_chart
 
 
 def run(*arguments: str) -> int:
@@ -133,7 +134,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 
 def test_names_do_not_cover_each_other() -> None:
-    places = _spread([0.5, 0.5, 0.51, 0.99], [0.04, 0.12, 0.04, 0.04])
+    places = spread([0.5, 0.5, 0.51, 0.99], [0.04, 0.12, 0.04, 0.04])
     assert places == sorted(places)
     tops = [p + h / 2 for p, h in zip(places, [0.04, 0.12, 0.04, 0.04])]
     bottoms = [p - h / 2 for p, h in zip(places, [0.04, 0.12, 0.04, 0.04])]

@@ -101,7 +101,7 @@ def test_the_detectable_lift_is_detected_in_about_four_of_five_tests():
         (0.03, -0.04, 0.10, 0.10, 0.0, "the true one is as good as none, so there is next to nothing to find."),
         (0.03, -0.04, 0.10, 0.10, -1e-9, "the true one is as good as none, so there is next to nothing to find."),
         # findings, right and wrong
-        (0.20, 0.05, 0.35, 0.10, 0.15, "better. This test finds a lift of 10.0 % in four of five cases; the true one is +15.0"),
+        (0.20, 0.05, 0.35, 0.10, 0.15, "in four of five cases; the true one is +15.0 %."),
         (0.20, 0.05, 0.35, 0.10, 0.0, "the true one is as good as none, so chance made this one."),
         (0.20, 0.05, 0.35, 0.10, -0.02, "the true one is -2.0 %, so chance made this one."),
         (-0.2, -0.35, -0.05, 0.10, 0.02, "the true one is +2.0 %, so chance made this one."),

@@ -7,7 +7,7 @@ import pytest
 import ptofa_gpu as ptofa
 from ptofa_gpu.datasets import lct
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.evaluation.exposure import CustomerAmounts, customer_amounts, lorenz
+from ptofa_gpu.evaluation.exposure import CustomerAmounts, amounts_frame, customer_amounts, lorenz
 from ptofa_gpu.evaluation.lift import lift_curve
 from ptofa_gpu.evaluation.losses import quota_losses
 from ptofa_gpu.evaluation.scaling import decades, scale_table
@@ -36,6 +36,10 @@ def test_single_customers():
     for c in found:
         assert sorted(c.amount) == pytest.approx(sorted(log.get_group(int(c.customer))))
         assert c.mu == pytest.approx(np.log(c.amount).mean())
+    frame = amounts_frame(found)
+    assert list(frame) == ["customer", "conversions", "mu", "sigma", "ks"]
+    assert frame["conversions"].tolist() == counts
+    assert frame["ks"].tolist() == [c.departure for c in found]
     draws = np.exp(np.random.default_rng(0).normal(3, 0.7, 4000))
     assert CustomerAmounts("x", draws).departure < 0.03
     assert CustomerAmounts("x", np.where(np.arange(4000) % 2, 1.0, 1000.0)).departure > 0.3

@@ -1,6 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
+import ptofa_gpu as ptofa
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation import calibrate, value_policies
 from ptofa_gpu.evaluation.comparison import Comparison, ComparisonRow
@@ -23,6 +25,18 @@ from ptofa_gpu.reporting.style import (
 )  # fmt: skip
 
 NAMES = ["<script>alert(1)</script>", "pays $5 or $6", "a very long name " * 6, "صندوق", "rocket 🚀"]
+
+
+def logged(names, exposures, conversions, amount=5.0):
+    """A log of funds shown and bought so many times."""
+    fund = np.repeat(np.arange(len(names)), exposures)
+    first = np.cumsum(exposures) - exposures
+    converted = np.arange(fund.size) - first[fund] < np.asarray(conversions)[fund]
+    log = {"customer": np.arange(fund.size), "fund": fund, "converted": converted, "split": "train"}
+    log["amount"] = np.where(converted, amount, 0.0)
+    customers = {"customer": np.arange(fund.size), "tolerance": 1}
+    funds = {"fund": np.arange(len(names)), "risk": 1, "quota": 1, "name": names}
+    return ptofa.ExposureData.from_frames(*(pd.DataFrame(frame) for frame in (log, customers, funds)))
 
 
 def comparison():
@@ -50,9 +64,9 @@ def charts():
     )
     return [
         figures.amount_chart(e, currency="US$"),
-        figures.exposure_bias_chart(NAMES, [50, 20, 0, 9, 5], [3, 0, 0, 1, 5]),
-        figures.training_chart({"training": ([1, 2], [0.3, np.nan])}, metric=("AUC", [1, 2], [0.5, 0.6])),
-        figures.training_chart({"training": ([1, 2], [0.3, 0.2])}, metric=("AUC", [1, 2], [0.6, 0.5]), kept=2),
+        figures.exposure_bias_chart(logged(NAMES, [50, 20, 0, 9, 5], [3, 0, 0, 1, 5])),
+        figures.training_chart({"training": ([1, 2], [0.3, np.nan])}, metric={"AUC": ([1, 2], [0.5, 0.6])}),
+        figures.training_chart({"training": ([1, 2], [0.3, 0.2])}, metric={"AUC": ([1, 2], [0.6, 0.5])}, kept=2),
         figures.calibration_chart(calibrate(e, y, draws=20), currency="US$"),
         figures.method_chart(comparison()),
         figures.exposure_chart(NAMES, [1, 2, 3, 4, 0], [1, 2, 5, 4, 0], method="topk"),
@@ -80,8 +94,10 @@ def test_the_alternative_text_tells_what_matters():
     assert "100.00 % of optimum" in c.alt
     e = figures.exposure_chart(["a", "b"], [1, 2], [1, 5])
     assert "1 meet it exactly; differing: b -3" in e.alt
-    kept = figures.training_chart({"training": ([1, 2], [0.3, 0.2])}, metric=("AUC", [1, 2], [0.6, 0.5]), kept=2)
+    kept = figures.training_chart({"training": ([1, 2], [0.3, 0.2])}, metric={"AUC": ([1, 2], [0.6, 0.5])}, kept=2)
     assert "epoch 2 is kept; AUC 0.500 at epoch 2" in kept.alt
+    words = figures.training_chart({"training loss": ([1, 2], [0.3, 0.2])}, metric={}).alt
+    assert words == "Training curves: training loss from 0.3 to 0.2."
     # with full slots one exposure more is one fewer of another fund
     prices = figures.price_chart(["a", "b"], [1.0, 3.0], full=True)
     assert "in place of one of a in currency units, highest first: b 2, a 0" in prices.alt
@@ -139,7 +155,6 @@ def test_the_callers_style_is_left_alone():
     "draw",
     [
         lambda: figures.amount_chart([0.0, 5.0]),
-        lambda: figures.exposure_bias_chart(["a"], [1, 2], [0, 0]),
         lambda: figures.training_chart({}),
         lambda: figures.training_chart({"a": ([1], [np.nan])}),
         lambda: figures.exposure_chart([], [], []),

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
-from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, thousands, unit
+from ptofa_gpu.reporting.figures._canvas import MAX_ROWS, bars_only, canvas, thousands, unit
 from ptofa_gpu.reporting.style import (
     BLUE,
     FAINT,
@@ -21,6 +21,7 @@ from ptofa_gpu.reporting.style import (
     METHOD_COLOURS,
     VERMILLION,
     label,
+    labels,
     method_label,
     short_number,
     styled,
@@ -28,9 +29,6 @@ from ptofa_gpu.reporting.style import (
 
 if TYPE_CHECKING:
     from ptofa_gpu.evaluation.comparison import Comparison
-
-# a figure of more rows than this is not readable at the size it is shown
-MAX_ROWS = 24
 
 
 @styled
@@ -120,8 +118,8 @@ def exposure_chart(
             fontsize=8.5,
             color=VERMILLION if gap else INK,
         )
-    axes.set_yticks(y, [label(names[f]) for f in order])
-    axes.invert_yaxis()
+    axes.set_yticks(y, labels(names[f] for f in order))
+    axes.set_ylim(order.size - 0.45, -0.55)
     axes.set_xlim(0, max(int(max(given[order].max(), bought[order].max())), 1) * 1.34)
     thousands(axes.xaxis)
     axes.set_xlabel("exposures (grey: quota bought, colour: plan)")
@@ -178,12 +176,13 @@ def price_chart(
             fontsize=8.5,
         )
     axes.axvline(0, color=INK, linewidth=0.9)
-    axes.set_yticks(y, [label(names[f]) for f in order])
-    axes.invert_yaxis()
+    axes.set_yticks(y, labels(names[f] for f in order))
+    axes.set_ylim(order.size - 0.45, -0.55)
     axes.margins(x=0.14)
     place_of = f"\nin place of one of {label(names[cheapest])}" if full else ""
     axes.set_xlabel(f"change in revenue for one more exposure{place_of} ({unit(currency)})")
-    axes.set_title("What one more exposure is worth")
+    shown = f": {order.size} of {value.size} funds" if order.size < value.size else ""
+    axes.set_title(f"What one more exposure is worth{shown}")
     bars_only(axes)
     told = ", ".join(f"{names[f]} {short_number(value[f])}" for f in order[:12])
     return Chart(

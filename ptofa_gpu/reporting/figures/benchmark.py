@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import canvas, thousands
+from ptofa_gpu.reporting.figures._ends import End, label_ends
 from ptofa_gpu.reporting.style import (
     BLUE,
     GREEN,
@@ -45,7 +46,6 @@ _LOOKS: dict[str, tuple[str, str, str, str]] = {
     "scip": ("SCIP, integer", GREY, "h", "--"),
     "cbc": ("CBC, integer", GREY, "d", ":"),
 }
-_LINE, _AWAY = 0.05, 0.035  # height of a line of text and the gap before it, as shares of the axes
 _LIMITED = ("time_limit", "killed")
 _EXACT = 1e-8  # a share this near 1 is drawn as 1
 
@@ -130,7 +130,7 @@ def _draw_shares(axes: Axes, lines: Mapping[str, list[_Point]]) -> None:
     """Fig. 4a: those that always find the optimum are one line; hollow marks break quotas."""
     shown = {m: [p for p in points if not math.isnan(p.share)] for m, points in lines.items()}
     exact = [m for m, points in shown.items() if points and all(abs(p.share - 1) < _EXACT for p in points)]
-    ends: list[tuple[float, float, str, str]] = []
+    ends: list[End] = []
     for method, points in shown.items():
         if not points or (method in exact and method != exact[0]):
             continue
@@ -150,7 +150,7 @@ def _draw_shares(axes: Axes, lines: Mapping[str, list[_Point]]) -> None:
     axes.set_ylim(low - 0.12 * (high - low), high + 0.1 * (high - low))
     axes.set_ylabel("revenue, % of the certified optimum")
     axes.set_title("Share of the optimum")
-    _label_ends(axes, ends, logarithmic=False)
+    label_ends(axes, ends)
 
 
 def _range(values: Sequence[float]) -> str:
@@ -166,7 +166,7 @@ def _wrapped(text: str, width: int = 30) -> str:
 def _draw_seconds(axes: Axes, lines: Mapping[str, list[_Point]]) -> None:
     """Fig. 4b: seconds on log axes; a cross marks what the time limit ended, so that it would take longer."""
     axes.set_yscale("log")
-    ends = []
+    ends: list[End] = []
     for method, points in lines.items():
         words, colour, marker, line = _look(method)
         x, y = [p.customers for p in points], [p.seconds for p in points]
@@ -185,12 +185,13 @@ def _draw_seconds(axes: Axes, lines: Mapping[str, list[_Point]]) -> None:
     ends.append((size, seconds, f"one read of E  {short_number(seconds)} s", GREY))
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * (high / low) ** 0.12)  # room for the names of what ends high up
-    axes.set_ylabel("seconds")
+    axes.set_ylabel("seconds (log scale)")
+    thousands(axes.yaxis)
     if any(p.status in _LIMITED for points in lines.values() for p in points):
         axes.set_title("Time to a plan (hollow triangle: stopped by the time limit)")
     else:
         axes.set_title("Time to a plan")
-    _label_ends(axes, ends, logarithmic=True)
+    label_ends(axes, ends)
 
 
 def _reads(lines: Mapping[str, list[_Point]]) -> dict[int, float]:
@@ -201,47 +202,6 @@ def _reads(lines: Mapping[str, list[_Point]]) -> dict[int, float]:
             if p.read > 0:
                 best[p.customers] = min(p.read, best.get(p.customers, math.inf))
     return dict(sorted(best.items()))
-
-
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]], *, logarithmic: bool) -> None:
-    """Write each line's name in a column on the right, with a thin line to where it ends."""
-    low, high = (math.log10(v) if logarithmic else v for v in axes.get_ylim())
-    left, right = (math.log10(v) for v in axes.get_xlim())
-    column = (math.log10(max(end[0] for end in ends)) - left) / (right - left) + _AWAY
-
-    def height(end: tuple[float, float, str, str]) -> float:
-        return ((math.log10(end[1]) if logarithmic else end[1]) - low) / (high - low)
-
-    # of lines that end at about one height, the shorter goes above: its leader passes over the others' ends
-    order = sorted(ends, key=lambda end: height(end) - 0.1 * (math.log10(end[0]) - left) / (right - left))
-    places = _spread([height(e) for e in order], [_LINE * (1 + e[2].count("\n")) for e in order])
-    for (x, y, words, colour), place in zip(order, places):
-        axes.annotate(
-            words,
-            (x, y),
-            xytext=(column, place),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=8.5,
-            color=INK,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5),
-            },
-        )  # fmt: skip
-
-
-def _spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
-    """Places near the `wanted` ones (ascending), each `heights` tall and none on top of another, between 0 and 1."""
-    places: list[float] = []
-    for want, height in zip(wanted, heights):
-        least = places[-1] + (heights[len(places) - 1] + height) / 2 if places else height / 2
-        places.append(max(want, least))
-    room = 1.0
-    for i in reversed(range(len(places))):
-        places[i] = min(places[i], room - heights[i] / 2)
-        room = places[i] - heights[i] / 2
-    return places
 
 
 def _told(lines: Mapping[str, list[_Point]], funds: int, k: int, ties: str) -> str:

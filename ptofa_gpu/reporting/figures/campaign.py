@@ -26,6 +26,11 @@ def ab_chart(tests: Sequence[ABTest], *, name: str = "ab-lifts") -> Chart:
 
     The pale bar is what the test cannot see: lifts smaller than those it finds in four of five cases. A diamond marks
     the true lift of the two plans.
+
+    Raises
+    ------
+    InputError
+        No campaign, or none with two arms.
     """
     rows = [(t, arm) for t in tests for arm in dict.fromkeys(x.arm for x in t.lifts)]
     if not rows:
@@ -36,6 +41,11 @@ def ab_chart(tests: Sequence[ABTest], *, name: str = "ab-lifts") -> Chart:
     for panel, metric in zip(panels, METRICS):
         for place, (test, arm) in zip(y, rows):
             x = test.lift(arm, metric)
+            if not np.isfinite(x.lift):
+                panel.annotate("no lift: nobody converted", (0, place), xytext=(4, 0), textcoords="offset points",
+                               va="center", fontsize=8.5, color=GREY)  # fmt: skip
+                told.append(f"{test.name} {arm} {metric.upper()} none")
+                continue
             colour = _COLOURS[x.verdict]
             panel.barh(place, 200 * x.detectable, left=-100 * x.detectable, height=0.62, color=FAINT, alpha=0.6)
             panel.plot([100 * x.low, 100 * x.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
@@ -48,6 +58,7 @@ def ab_chart(tests: Sequence[ABTest], *, name: str = "ab-lifts") -> Chart:
                 textcoords="offset points",
                 ha="center",
                 fontsize=8.5,
+                bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
             )
             told.append(
                 f"{test.name} {arm} {metric.upper()} {percent(x.lift, 1, sign=True)} "

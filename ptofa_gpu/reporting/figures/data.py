@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.reporting.chart import Chart
-from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, thousands, unit
-from ptofa_gpu.reporting.style import BLUE, GREY, INK, ORANGE, VERMILLION, label, short_number, styled
+from ptofa_gpu.reporting.figures._canvas import MAX_ROWS, bars_only, canvas, thousands, unit
+from ptofa_gpu.reporting.figures._ends import name_points
+from ptofa_gpu.reporting.style import BLUE, GREY, INK, ORANGE, VERMILLION, label, labels, short_number, styled
 
 if TYPE_CHECKING:
+    from ptofa_gpu.datasets.base import ExposureData
     from ptofa_gpu.evaluation.exposure import CustomerAmounts
 
 
@@ -35,18 +37,25 @@ def amount_chart(amount: ArrayLike, *, currency: str = "", name: str = "amounts"
     mu, sigma = logs.mean(), max(logs.std(), 1e-9)
     bins = int(np.clip(np.sqrt(values.size), 10, 50))
     edges = np.linspace(logs.min(), logs.max() + 1e-9, bins + 1)
+    alike = logs.max() - logs.min() < 0.01  # no width to draw bars or a curve in
+    if alike:
+        edges = mu + np.linspace(-1.0, 1.0, bins + 2 - bins % 2)
     figure, axes = canvas(6.4, 3.4)
     counts, _ = np.histogram(logs, edges)
     axes.stairs(counts, np.exp(edges), fill=True, color=BLUE, alpha=0.35)
     grid = np.linspace(edges[0], edges[-1], 200)
     density = np.exp(-0.5 * ((grid - mu) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
     fitted = density * values.size * (edges[1] - edges[0])
-    axes.plot(np.exp(grid), fitted, color=VERMILLION)
+    if alike:
+        fitted = np.zeros(1)
+    else:
+        axes.plot(np.exp(grid), fitted, color=VERMILLION)
     axes.set_xscale("log")
     thousands(axes.xaxis)
     axes.set(xlabel=f"amount of a conversion ({unit(currency)}, log scale)", ylabel="conversions")
     axes.set_ylim(0, 1.12 * max(counts.max(), fitted.max()))
-    axes.set_title("Amounts, and the log-normal fitted to them")
+    axes.set_title("Amounts, all alike" if alike else "Amounts, and the log-normal fitted to them")
+    axes.yaxis.get_major_locator().set_params(integer=True)
     median, mean = float(np.median(values)), float(values.mean())
     for value, words, side in ((median, "median", "right"), (mean, "mean", "left")):
         axes.axvline(value, color=INK, linewidth=0.9, linestyle=":")
@@ -58,48 +67,69 @@ def amount_chart(amount: ArrayLike, *, currency: str = "", name: str = "amounts"
             va="top",
             fontsize=8.5,
         )
-    axes.plot([], [], color=VERMILLION, label=f"log-normal, μ = {mu:.2f}, σ = {sigma:.2f}")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.93), fontsize=8.5)
+    if not alike:
+        axes.plot([], [], color=VERMILLION, label=f"log-normal, μ = {mu:.2f}, σ = {sigma:.2f}")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 0.93), fontsize=8.5)
     alt = (
-        f"Histogram of {values.size:,} invested amounts on a log axis with a fitted log-normal curve; median "
+        f"Histogram of {values.size:,} invested amounts on a log axis"
+        f"{', all alike' if alike else ' with a fitted log-normal curve'}; median "
         f"{short_number(median)}, mean {short_number(mean)} {currency or 'currency units'}."
     )
     return Chart(figure, name, alt)
 
 
+def _log_by_fund(data: ExposureData) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, exposures and conversions of the funds, those shown most first.
+
+    Raises
+    ------
+    InputError
+        No fund, or nobody was shown any.
+    """
+    table = data.fund_table()
+    shown = np.array([f["exposures"] for f in table], dtype=np.float64)
+    if not shown.sum() > 0:
+        raise InputError(f"there is nothing to draw: the log shows none of the {len(table)} funds to anybody")
+    order = np.argsort(-shown, kind="stable")
+    hits = np.array([f["conversions"] for f in table], dtype=np.float64)
+    return [table[f]["name"] for f in order], shown[order], hits[order]
+
+
 @styled
-def exposure_bias_chart(
-    names: list[str], exposures: ArrayLike, conversions: ArrayLike, *, name: str = "exposure-bias"
-) -> Chart:
+def exposure_bias_chart(data: ExposureData, *, name: str = "exposure-bias") -> Chart:
     """Draw each fund's share of the logged exposures, and its conversion rate with a 95 % Wilson interval.
+
+    Of more than 24 funds, the twelve shown most and the twelve shown least are drawn.
 
     Parameters
     ----------
-    names : list of str
-        Fund names (untrusted text).
-    exposures, conversions : (F,) int
-        Rows of the log by fund, and those that converted.
+    data : ExposureData
+        Fund names are untrusted text.
+
+    Raises
+    ------
+    InputError
+        The log shows nothing.
     """
-    shown = np.asarray(exposures, dtype=np.float64)
-    hits = np.asarray(conversions, dtype=np.float64)
-    if not len(names) == shown.size == hits.size or shown.size == 0:
-        raise InputError(f"{len(names)} names, {shown.size} exposures and {hits.size} conversions must be one a fund")
-    order = np.argsort(-shown, kind="stable")
-    shown, hits, names = shown[order], hits[order], [names[i] for i in order]
+    names, shown, hits = _log_by_fund(data)
+    every, total = len(names), shown.sum()
+    if every > MAX_ROWS:
+        ends = [*range(MAX_ROWS // 2), *range(every - MAX_ROWS // 2, every)]
+        names, shown, hits = [names[i] for i in ends], shown[ends], hits[ends]
     low, high = _wilson(hits, shown)
     rate = np.divide(hits, shown, out=np.zeros_like(hits), where=shown > 0)
     y = np.arange(shown.size)
     figure, (left, right) = canvas(7.6, 0.9 + 0.34 * shown.size + 0.7, columns=2, sharey=True)
-    share = shown / max(shown.sum(), 1)
+    share = shown / total
     left.barh(y, share * 100, color=BLUE, height=0.62)
-    left.axvline(100 / shown.size, color=GREY, linestyle="--", linewidth=1)
+    left.axvline(100 / every, color=GREY, linestyle="--", linewidth=1)
     left.annotate(
-        " even share", (100 / shown.size, 0), xycoords=("data", "axes fraction"), fontsize=8, color=GREY, va="bottom"
+        " even share", (100 / every, 0), xycoords=("data", "axes fraction"), fontsize=8, color=GREY, va="bottom"
     )
-    left.set_yticks(y, [label(n) for n in names])
-    left.invert_yaxis()
+    left.set_yticks(y, labels(names))
+    left.set_ylim(len(names) - 0.45, -0.55)
     left.set_xlabel("share of logged exposures (%)")
-    left.set_title("Who was shown")
+    left.set_title("Who was shown" + (f": {len(names)} of {every} funds" if len(names) < every else ""))
     error = np.vstack([rate - low, high - rate]) * 100
     right.errorbar(rate * 100, y, xerr=error, fmt="o", color=ORANGE, ecolor=GREY, elinewidth=1.4, markersize=5)
     right.set_xlim(left=0)
@@ -134,27 +164,35 @@ def customer_amount_chart(
     ----------
     customers : sequence of CustomerAmounts
         At most nine are drawn.
+
+    Raises
+    ------
+    InputError
+        No customer, or one without an amount above 0.
     """
     shown = list(customers)[:9]
+    if not all(c.amount.size and c.amount.min() > 0 for c in shown):
+        raise InputError("every customer needs at least one amount, and amounts above 0")
     if not shown:
         raise InputError("no customer to draw: give at least one")
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     figure, grid = canvas(7.6, 0.8 + 1.75 * rows, columns=columns, rows=rows, sharex=True, squeeze=False)
     low, high = min(c.amount.min() for c in shown), max(c.amount.max() for c in shown)
-    edges = np.linspace(np.log(low) - 0.3, np.log(high) + 0.3, 14)
+    edges = np.linspace(np.log(low) - 0.5, np.log(high) + 0.5, 15)
     line = np.linspace(edges[0], edges[-1], 160)
     told = []
     for panel, c in zip(grid.ravel(), shown):
         counts, _ = np.histogram(np.log(c.amount), edges)
         panel.stairs(counts, np.exp(edges), fill=True, color=BLUE, alpha=0.35)
-        sigma = max(c.sigma, 1e-9)
-        density = np.exp(-0.5 * ((line - c.mu) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
-        panel.plot(np.exp(line), density * c.amount.size * (edges[1] - edges[0]), color=VERMILLION)
+        if c.sigma > 1e-6:  # False for NaN: one amount, or amounts all alike, have no curve
+            density = np.exp(-0.5 * ((line - c.mu) / c.sigma) ** 2) / (c.sigma * np.sqrt(2 * np.pi))
+            panel.plot(np.exp(line), density * c.amount.size * (edges[1] - edges[0]), color=VERMILLION)
+        sigma = f"{c.sigma:.2f}" if c.amount.size > 1 else "—"
         panel.set_xscale("log")
         panel.set_title(f"customer {label(c.customer, 12)}", fontsize=9)
         panel.annotate(
-            f"n = {c.amount.size}\nμ = {c.mu:.2f}\nσ = {sigma:.2f}",
+            f"n = {c.amount.size}\nμ = {c.mu:.2f}\nσ = {sigma}",
             (0.97, 0.95),
             xycoords="axes fraction",
             ha="right",
@@ -164,7 +202,7 @@ def customer_amount_chart(
         panel.yaxis.get_major_locator().set_params(integer=True)
         panel.set_ylim(0, 1.25 * max(counts.max(), 1))
         thousands(panel.xaxis)
-        told.append(f"{c.customer} (n {c.amount.size}, mu {c.mu:.2f}, sigma {sigma:.2f})")
+        told.append(f"{c.customer} (n {c.amount.size}, mu {c.mu:.2f}, sigma {sigma})")
     for panel in grid.ravel()[len(shown) :]:
         panel.set_visible(False)
     figure.supxlabel(f"amount of a conversion ({unit(currency)}, log scale)", fontsize=10)
@@ -174,53 +212,53 @@ def customer_amount_chart(
 
 
 @styled
-def concentration_chart(
-    names: Sequence[str], exposures: ArrayLike, conversions: ArrayLike, *, name: str = "matthew-effect"
-) -> Chart:
+def concentration_chart(data: ExposureData, *, name: str = "matthew-effect") -> Chart:
     """Draw how exposure and conversions concentrate on few funds: those shown more are bought more (Matthew effect).
 
     Left, Lorenz curves with Gini coefficients. Right, each fund's share of conversions against its share of exposures,
-    on log axes; the dashed line is one conversion share for one exposure share.
+    on log axes; the dashed line is one conversion share for one exposure share. The ten funds shown most are named, as
+    far as there is room.
+
+    Parameters
+    ----------
+    data : ExposureData
+        Fund names are untrusted text.
+
+    Raises
+    ------
+    InputError
+        The log shows nothing.
     """
     from ptofa_gpu.evaluation.exposure import lorenz
 
-    shown, bought = np.asarray(exposures, dtype=np.float64), np.asarray(conversions, dtype=np.float64)
-    if not len(names) == shown.size == bought.size or shown.size == 0:
-        raise InputError(f"{len(names)} names, {shown.size} exposures and {bought.size} conversions must be one a fund")
+    names, shown, bought = _log_by_fund(data)
     figure, (left, right) = canvas(7.8, 3.6, columns=2)
     told = []
     for values, colour, words in ((shown, BLUE, "exposures"), (bought, ORANGE, "conversions")):
-        if not values.sum() > 0:
-            continue
-        curve = lorenz(values)
-        words_with = f"{words}, Gini {curve.gini:.2f}"
-        left.plot(curve.share * 100, curve.held * 100, color=colour, marker="o", markersize=3.5, label=words_with)
-        told.append(f"Gini of {words} {curve.gini:.2f}")
+        if values.sum() > 0:
+            curve = lorenz(values)
+            words_with = f"{words}, Gini {curve.gini:.2f}"
+            left.plot(curve.share * 100, curve.held * 100, color=colour, marker="o", markersize=3.5, label=words_with)
+            told.append(f"Gini of {words} {curve.gini:.2f}")
     left.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="all alike")
     left.legend(loc="upper left", fontsize=8.5)
     left.set(xlabel="funds, least first (%)", ylabel="held by them (%)", xlim=(0, 100), ylim=(0, 100))
     left.set_title("Concentration")
-    share, got = shown / max(shown.sum(), 1), bought / max(bought.sum(), 1)
-    some = (share > 0) & (got > 0)
-    if some.any():
-        right.scatter(share[some] * 100, got[some] * 100, color=BLUE, s=26, zorder=3)
-        ends = np.array([min(share[some].min(), got[some].min()), max(share[some].max(), got[some].max())]) * 100
-        ends *= [0.7, 1.5]
-        right.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
-        right.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
-        for f in np.flatnonzero(some)[np.argsort(-share[some], kind="stable")][:10]:
-            right.annotate(
-                label(names[f], 18),
-                (share[f] * 100, got[f] * 100),
-                xytext=(-5, 4) if share[f] > np.median(share) else (5, -9),
-                textcoords="offset points",
-                ha="right" if share[f] > np.median(share) else "left",
-                fontsize=7.5,
-            )
-        for axis in (right.xaxis, right.yaxis):
-            thousands(axis)
+    share, got = shown / shown.sum(), bought / max(bought.sum(), 1)
+    some = np.flatnonzero((share > 0) & (got > 0))
     right.set(xlabel="share of exposures (%, log scale)", ylabel="share of conversions (%, log scale)")
     right.set_title("Shown more, bought more")
-    first = int(np.argmax(shown))
-    told.append(f"{names[first]} has {percent(share[first])} of exposures and {percent(got[first])} of conversions")
+    if some.size:
+        points = np.column_stack([share, got])[some] * 100
+        right.scatter(*points.T, color=BLUE, s=26, zorder=3)
+        # a factor of 4 at least, so that there are ticks
+        ends = np.array([min(points.min() * 0.6, points.max() / 3), max(points.max() * 1.6, points.min() * 1.6)])
+        right.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
+        right.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+        for axis in (right.xaxis, right.yaxis):
+            thousands(axis)
+        name_points(figure, right, points, labels((names[f] for f in some), 18)[:10])
+    else:
+        right.annotate("nothing was bought", (0.5, 0.5), xycoords="axes fraction", ha="center", color=GREY)
+    told.append(f"{names[0]} has {percent(share[0])} of exposures and {percent(got[0])} of conversions")
     return Chart(figure, name, "Concentration of exposures and conversions on funds: " + "; ".join(told) + ".")

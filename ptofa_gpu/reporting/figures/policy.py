@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def policy_chart(table: PolicyTable, *, currency: str = "", name: str = "policy-values") -> Chart:
     """Draw each policy's value with its interval, and its paired difference from the baseline."""
     policies = table.policies
+    if not policies:
+        raise InputError("there is nothing to draw: the table values no policy")
     two = table.baseline is not None and len(policies) > 1
     figure, axes = canvas(7.8 if two else 5.6, 1.1 + 0.42 * len(policies) + 0.5, columns=2 if two else 1, sharey=True)
     left = axes[0] if two else axes
@@ -28,7 +30,7 @@ def policy_chart(table: PolicyTable, *, currency: str = "", name: str = "policy-
     _intervals(left, y, [(p.value, p.low, p.high) for p in policies], [BLUE] * len(policies))
     left.set_yticks(y, [label(p.name) for p in policies])
     left.invert_yaxis()
-    left.set_xlabel(f"value a customer ({unit(currency)})")
+    left.set_xlabel(f"value per customer ({unit(currency)})")
     left.set_title("Off-policy value")
     level = policies[0].level
     told = [f"{p.name} {short_number(p.value)} ({short_number(p.low)} to {short_number(p.high)})" for p in policies]
@@ -38,7 +40,7 @@ def policy_chart(table: PolicyTable, *, currency: str = "", name: str = "policy-
         places = np.array([i for i, _ in rest])
         _intervals(axes[1], places, [(p.lift, p.lift_low, p.lift_high) for _, p in rest], colours)
         axes[1].axvline(0, color=GREY, linewidth=1, linestyle="--")
-        axes[1].set_xlabel(f"difference a customer ({unit(currency)})")
+        axes[1].set_xlabel(f"difference per customer ({unit(currency)})")
         axes[1].set_title(f"Against “{label(table.baseline)}”")
     words = f"bars: {percent(level)} bootstrap intervals" + ("; grey: cannot be told from 0" if two else "")
     figure.supxlabel(words, fontsize=8.5, color=GREY, x=0.99, ha="right")
@@ -71,10 +73,19 @@ def estimator_chart(tables: Mapping[str, PolicyTable], *, currency: str = "", na
     Parameters
     ----------
     tables : mapping of str to PolicyTable
-        Estimator to values of the same policies.
+        Estimator to values of the same policies; at most three.
+
+    Raises
+    ------
+    InputError
+        No table, more than three, or tables of different policies or none.
     """
+    if not 0 < len(tables) <= 3:
+        raise InputError(f"between one and three estimators can be told apart, got {len(tables)}")
     first = next(iter(tables.values()))
     names = [p.name for p in first.policies]
+    if not names:
+        raise InputError("there is nothing to draw: the tables value no policy")
     if any([p.name for p in t.policies] != names for t in tables.values()):
         raise InputError("the tables must value the same policies, in the same order")
     figure, axes = canvas(7.4, 1.3 + 0.62 * len(names))
@@ -91,7 +102,7 @@ def estimator_chart(tables: Mapping[str, PolicyTable], *, currency: str = "", na
         )
     axes.set_yticks(np.arange(len(names)), [label(n, 32) for n in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
-    axes.set_xlabel(f"value a customer ({unit(currency)}), {percent(first.policies[0].level)} bootstrap intervals")
+    axes.set_xlabel(f"value per customer ({unit(currency)}), {percent(first.policies[0].level)} bootstrap intervals")
     axes.set_title("Off-policy value, three ways" if len(tables) == 3 else "Off-policy value")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
     bars_only(axes)

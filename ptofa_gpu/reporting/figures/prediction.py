@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def training_chart(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     *,
-    metric: tuple[str, Sequence[float], Sequence[float]] | None = None,
+    metric: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
     kept: float | None = None,
     name: str = "training",
 ) -> Chart:
@@ -31,9 +31,9 @@ def training_chart(
     Parameters
     ----------
     curves : mapping of str to (epochs, values)
-        Loss curves by name, e.g. ``"training"`` and ``"validation"``. Rows that are not numbers are left out.
-    metric : (name, epochs, values), optional
-        A second panel, e.g. the validation AUC.
+        Loss curves by name, e.g. ``"training loss"`` and ``"validation loss"``. Rows that are not numbers are left out.
+    metric : mapping of str to (epochs, values), optional
+        The curve of a second panel by its name, e.g. the validation AUC; only the first is drawn, and empty is none.
     kept : float, optional
         The epoch whose weights the model has; it is marked in both panels.
     """
@@ -48,7 +48,7 @@ def training_chart(
         if x.size == 0:
             raise InputError(f"curve {title!r} has no finite value")
         left.plot(x, y, color=colours[i % 4], marker="o", markersize=3.5, label=title)
-        told.append(f"{title} loss from {y[0]:.4g} to {y[-1]:.4g}")
+        told.append(f"{title if title.endswith('loss') else f'{title} loss'} from {y[0]:.4g} to {y[-1]:.4g}")
     if kept is not None:
         for panel in (left, axes[1]) if metric else (left,):
             panel.axvline(kept, color=GREEN, linestyle=":", linewidth=1.4, label=f"epoch kept: {kept:g}", zorder=0.9)
@@ -58,7 +58,7 @@ def training_chart(
     left.set_title("Training")
     _whole_epochs(left)
     if metric:
-        words, epochs, values = metric
+        words, (epochs, values) = next(iter(metric.items()))
         x, y = _finite(epochs, values)
         if x.size:
             axes[1].plot(x, y, color=BLUE, marker="o", markersize=3.5)
