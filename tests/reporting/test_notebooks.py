@@ -1,9 +1,11 @@
 """The notebooks as committed, and their way through the report at a small size."""
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -13,6 +15,7 @@ import pytest
 
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._text import split_labels
+from ptofa_gpu.datasets.hillstrom import FILE as HILLSTROM
 from ptofa_gpu.reporting import run_report
 from ptofa_gpu.reporting.example import example_files
 from ptofa_gpu.reporting.html import remote_references
@@ -34,8 +37,12 @@ def test_as_committed(path: Path):
     known = read_parameters(nb, path.stem)
     assert {"seed", "output_dir"} <= set(known)
     assert all(p.help for p in known.values()), "every parameter is explained"
-    assert "paper" in nb.metadata["ptofa"]["profiles"]
-    assert resolve({path.stem: nb}, {}, "paper") != resolve({path.stem: nb}, {}, "quick")
+    larger = nb.metadata["ptofa"]["profiles"]["paper"]
+    quick, paper = (resolve({path.stem: nb}, {}, profile)[path.stem] for profile in ("quick", "paper"))
+    assert {key for key in quick if quick[key] != paper[key]} == set(larger), "a profile sets what it changes"
+    numbers = [key for key in larger if isinstance(paper[key], int | float)]
+    assert all(paper[key] > quick[key] for key in numbers)
+    assert numbers or path.stem == "07_speed"
     # thin: a notebook calls the package; what a test could want lives there
     code = [c.source for c in nb.cells if c.cell_type == "code"]
     assert not any(re.search(r"^\s*(def|class|while) ", source, re.M) for source in code)
@@ -54,7 +61,9 @@ SMALL = {
     ),
     "04_ab_test": ({"customers": 4000, "epochs": 1, "draws": 50}, {"ab-lifts"}),
     "05_hillstrom": ({"epochs": 1, "draws": 50}, set()),  # its figures need a copy of the data
-    "06_your_data": ({"example_customers": 1500, "epochs": 1}, {"methods", "exposures", "calibration"}),
+    "06_your_data": (
+        {"example_customers": 1500, "epochs": 1}, {"methods", "exposures", "calibration", "shadow-prices"},
+    ),
     "07_speed": ({"sizes": "500x4, 1000x4", "bench_methods": "optimal, manual", "repeats": 1}, {"benchmark"}),
 }  # fmt: skip
 
@@ -104,6 +113,66 @@ def test_training_rows_of_ones_own_log_are_not_called_test_rows(splits, words, t
     assert not [c for c in checks if "test rows" in c.partition(". ")[0]]
     assert (out / "calibration.png").is_file() == ("validation" in splits)
     assert (out / "plan.parquet").is_file(), "what cannot be checked can be planned with"
+
+
+def campaign_like_hillstroms(path: Path, n: int = 3000) -> None:
+    """A file of the campaign's format, in which men's goods sell to those who bought them before."""
+    rng = np.random.default_rng(0)
+    mens, arm = rng.integers(0, 2, n), rng.integers(0, 3, n)
+    bought = rng.random(n) < np.where((arm == 0) & (mens == 1), 0.3, np.where(arm == 2, 0.03, 0.1))
+    history = rng.lognormal(5, 0.8, n).round(2)
+    columns = {
+        "recency": rng.integers(1, 13, n),
+        "history_segment": np.where(history < 100, "1) $0 - $100", "2) $100 - $200"),
+        "history": history,
+        "mens": mens,
+        "womens": 1 - mens,
+        "zip_code": rng.choice(["Rural", "Surburban", "Urban"], n),
+        "newbie": rng.integers(0, 2, n),
+        "channel": rng.choice(["Phone", "Web", "Multichannel"], n),
+        "segment": np.array(["Mens E-Mail", "Womens E-Mail", "No E-Mail"])[arm],
+        "visit": bought.astype(int),
+        "conversion": bought.astype(int),
+        "spend": np.where(bought, rng.lognormal(4, 0.5, n).round(2), 0),
+    }
+    pd.DataFrame(columns).to_csv(path, index=False)
+
+
+def test_the_campaign_notebook_runs_on_a_file_of_its_format(tmp_path: Path, monkeypatch, capsys):
+    """In this process, so that the file that was published can be replaced by one of ours."""
+    file = tmp_path / "hillstrom.csv"
+    campaign_like_hillstroms(file)
+    ours = replace(HILLSTROM, sha256=(hashlib.sha256(file.read_bytes()).hexdigest(),))
+    monkeypatch.setattr(sys.modules["ptofa_gpu.datasets.hillstrom"], "FILE", ours)  # the package has the function
+    monkeypatch.setenv("PTOFA_DATA", str(tmp_path))
+    nb = nbformat.read(asset_dir("notebooks") / "05_hillstrom.ipynb", as_version=4)
+    shown: list[object] = []
+    space = {"display": shown.append}
+    for cell in (c for c in nb.cells if c.cell_type == "code"):
+        exec(cell.source, space)
+        if "parameters" in cell.metadata.get("tags", []):
+            space |= {"epochs": 2, "draws": 200, "output_dir": str(tmp_path / "out")}
+    out, data, values = tmp_path / "out", space["data"], space["values"]
+    assert data.n_customers == 3000
+    tests = int((data.arrays.split == 2).sum())
+    assert set(values) == {"ips", "snips", "dr"}
+    for kind, value in values.items():
+        frame = pd.read_csv(out / f"values-{kind}.csv")
+        assert frame["name"].tolist() == [value.planned, value.free, value.best_arm, value.random]
+        assert set(frame["rows"]) == {tests}
+        # arms at random earn what the customers earned
+        random = frame.set_index("name").loc[value.random]
+        assert random["low"] < data.arrays.amount[data.arrays.split == 2].mean() < random["high"]
+    assert len(pd.read_parquet(out / "plan.parquet")) == tests
+    assert [getattr(x, "name", "") for x in shown] == ["estimators", "", "policy-values"]
+    for chart in ("estimators", "policy-values"):
+        assert (out / f"{chart}.png").stat().st_size > 5000
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if line.isupper()] == ["IPS", "SNIPS", "DR"]
+    assert values["dr"].table.verdict(values["dr"].planned) in said
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["title"] == "On real, randomised data: the Hillstrom campaign"
+    assert "USD" in summary["figures"][0]["value"]
 
 
 def test_labels_are_split_outside_brackets():
