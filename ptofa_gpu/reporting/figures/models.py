@@ -50,7 +50,7 @@ def model_chart(table: ModelTable, metrics: Sequence[str] | None = None, *, name
         if metric in ("ratio_all_pairs", "pairs_ratio", "total_ratio"):
             panel.axvline(1.0, color=GREY, linestyle="--", linewidth=1, zorder=0.5)
         bars_only(panel)
-        panel.margins(x=0.12, y=0.06)
+        panel.margins(x=0.12)
         panel.locator_params(axis="x", nbins=4)
         thousands(panel.xaxis)
         winner = [f"{m} {table.text(m, metric)}" for m, b in zip(table.methods, best) if b == "best"]
@@ -59,7 +59,7 @@ def model_chart(table: ModelTable, metrics: Sequence[str] | None = None, *, name
             told.append(f"{table.words(metric)}: {winner[0]} is best, {tied} tied with it")
     for left in axes[:, 0]:
         left.set_yticks(range(rows), [label(m, 34) for m in table.methods])
-    axes[0][0].invert_yaxis()
+    axes[0][0].set_ylim(rows - 0.45, -0.55)
     figure.supxlabel(
         "dot and bar: mean and standard deviation over seeds; small dots: seeds; blue best, orange tied with it",
         fontsize=8.5, color=GREY, x=0.99, ha="right",
