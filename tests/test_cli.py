@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -72,6 +73,42 @@ def test_allocate_json_is_json_and_nothing_else(files: Path, capsys) -> None:
     assert facts["bound"] == pytest.approx(18)
     assert facts["funds"] == ["bond", "stock"] == sorted(set(pq.read_table("p.parquet")["fund"].to_pylist()))
     assert facts["names"] == ["The bond fund", "The stock fund"]
+
+
+def test_the_phases_add_up_to_the_total(files: Path, capsys) -> None:
+    arguments = ("allocate", "wide.parquet", "customers.parquet", "funds.csv", "--device", "cpu")
+    assert run(*arguments, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    phases = facts["phases"]
+    assert list(phases) == ["load", "read", "check", "solve", "verify", "write", "total"]
+    total = phases.pop("total")
+    assert min(phases.values()) >= 0
+    assert sum(phases.values()) == pytest.approx(total, abs=1e-3)  # each is rounded
+    assert phases["solve"] >= facts["seconds"] - 1e-3
+    assert run(*arguments) == 0
+    assert re.search(
+        r"load .* read .* check .* solve .* verify .* write [\d.]+ s; [\d.]+ s in all", capsys.readouterr().out
+    )
+
+
+def test_numbers_pass_through_without_pandas(files: Path) -> None:
+    # importing it takes longer than reading a million rows
+    pq.write_table(CUSTOMERS.set_column(0, "customer", pa.array([4, 3, 2, 1])), "numbered.parquet")
+    csv.write_csv(pa.table({"fund": [7, 9], "risk": [1, 3], "quota": [2, 2]}), "numbered.csv")
+    pq.write_table(
+        pa.table({"customer": [1, 2, 3, 4], "7": E[::-1, 0].copy(), "9": E[::-1, 1].copy()}), "by-id.parquet"
+    )
+    program = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print('pandas' in sys.modules, gc.get_freeze_count() > 0))\n"
+        "from ptofa_gpu.cli import main\n"
+        "main(['allocate', 'by-id.parquet', 'numbered.parquet', 'numbered.csv', '--device', 'cpu'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    # nor are the objects of a finished command looked through for garbage
+    assert done.stdout.splitlines()[-1] == "False True"
+    plan = pq.read_table("plan.parquet").to_pydict()
+    assert plan == {"customer": [4, 3, 2, 1], "slot": [1] * 4, "fund": [7, 7, 9, 9], "revenue": [4.0, 3.0, 5.0, 6.0]}
 
 
 def test_reference_proves_the_optimum(files: Path, capsys) -> None:

@@ -69,6 +69,14 @@ def best_reduced(
         k = slots[u] if slots.size else most
         if k == 0:
             continue
+        if k == 1:
+            single = -np.inf
+            for f in range(n):
+                if eligible[u, f]:
+                    single = max(single, np.float64(revenue[u, f]) - price[f])
+            if single > -np.inf and (full or single > 0.0):
+                out[u] = single
+            continue
         top = np.full(k, -np.inf)  # descending
         for f in range(n):
             if not eligible[u, f]:

@@ -55,6 +55,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation import _residual
+from ptofa_gpu.allocation._exact import exact_sum
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, slot_numbers
@@ -395,4 +396,4 @@ def _close_slots(plan: np.ndarray, slots_of: np.ndarray) -> np.ndarray:
 
 def _block_sum(problem: AllocationProblem, values: Callable[[int, int, np.ndarray], np.ndarray]) -> float:
     """Exact sum over customers of float64 values made block by block (rounded once a block, then once)."""
-    return math.fsum(math.fsum(values(*block).tolist()) for block in problem.host_blocks())
+    return math.fsum(exact_sum(values(*block)) for block in problem.host_blocks())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ptofa_gpu._columns import eager
+from ptofa_gpu._columns import eager, values_of
 from ptofa_gpu.allocation._checks import pack
 from ptofa_gpu.allocation.blocks import are_blocks, is_file, read_blocks
 from ptofa_gpu.device import as_array
@@ -14,6 +14,8 @@ from ptofa_gpu.errors import InputError, SchemaError
 
 #: As many column names as a message shows.
 _COLUMNS_SHOWN = 12
+#: Rows of a wide frame that are written into E together.
+_AT_A_TIME = 4096
 
 
 def read_frames(
@@ -103,10 +105,14 @@ def _unique_ids(frame: Any, column: str, what: str, problems: list[str]) -> np.n
     empty = int(series.null_count())
     if empty:
         problems.append(f"{what}.{column}: {_rows(empty, 'has', 'have')} no id")
-    ids = np.asarray(series.to_numpy())
-    if ids.dtype.kind in "iu" and bool((ids[1:] > ids[:-1]).all()):
-        return ids  # in order, as tables mostly are: looked at once, where counting them would hash a million
-    twice = int(len(series) - series.n_unique())
+    ids = values_of(series)
+    if ids.dtype.kind in "iu":
+        if bool((ids[1:] > ids[:-1]).all()):
+            return ids  # in order, as tables mostly are: nothing is sorted or hashed
+        ordered = np.sort(ids)
+        twice = int((ordered[1:] == ordered[:-1]).sum())
+    else:
+        twice = int(len(series) - series.n_unique())
     if twice:
         first = series.filter(series.is_duplicated()).to_list()[0]
         problems.append(f"{what}.{column}: {_rows(twice, 'repeats', 'repeat')} an id; the first is {first!r}")
@@ -127,7 +133,7 @@ def _numbers(frame: Any, column: str, what: str, problems: list[str]) -> np.ndar
             f"{first!r}"
         )
         return np.zeros(len(series), np.int64)
-    return np.asarray(series.to_numpy())
+    return values_of(series)
 
 
 def _quota(products: Any, problems: list[str]) -> np.ndarray:
@@ -195,7 +201,7 @@ def _positions(
     frame: Any, column: str, ids: np.ndarray, where: str, problems: list[str], of: str = "revenue"
 ) -> np.ndarray:
     """The place of each id among `ids`, the ids of the frame `where`; -1 where unknown."""
-    values = frame[column].to_numpy()
+    values = values_of(frame[column])
     here, there = _kind(values), _kind(ids)
     if here != there and "other" not in (here, there):
         problems.append(
@@ -267,11 +273,11 @@ def _from_wide(
         return None, None
     if (row < 0).any():
         return None, None  # said already
-    if row.size != customer_ids.size or int(np.bincount(row, minlength=1).max()) > 1:
+    in_order = np.array_equal(row, np.arange(customer_ids.size))
+    if not in_order and (row.size != customer_ids.size or int(np.bincount(row, minlength=1).max()) > 1):
         problems.append(f"revenue has {row.size:,} rows for {customer_ids.size:,} customers; it needs one row each")
         return None, None
-    for c in columns:
-        _numbers(frame, c, "revenue", problems)
+    values = [_numbers(frame, c, "revenue", problems) for c in columns]
     if problems:
         return None, None
     if frame.implementation.is_cudf():
@@ -280,7 +286,9 @@ def _from_wide(
         out[row] = E  # stays on the device
         return out, None
     out = np.empty((customer_ids.size, len(columns)), np.float32)
-    rows = slice(None) if np.array_equal(row, np.arange(row.size)) else row  # in order, nothing is looked up
-    for j, c in enumerate(columns):
-        out[rows, j] = frame[c].to_numpy()
+    for lo in range(0, row.size, _AT_A_TIME):  # every column of some rows: they are written while they are in the cache
+        some = slice(lo, lo + _AT_A_TIME)
+        rows = some if in_order else row[some]
+        for j, column in enumerate(values):
+            out[rows, j] = column[some]
     return out, None

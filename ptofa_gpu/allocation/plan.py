@@ -195,12 +195,13 @@ class AllocationPlan:
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_frame`'s columns as Parquet; the file is whole or absent, whatever happens meanwhile."""
+        from ptofa_gpu._columns import arrow_array
         from ptofa_gpu._files import atomic_path
         from ptofa_gpu._lazy import require
 
         pa = require("pyarrow", "to_parquet()")
         pq = require("pyarrow.parquet", "to_parquet()")
-        columns = {c: v.tolist() if v.dtype == object else v for c, v in self.columns().items()}
+        columns = {c: arrow_array(v) for c, v in self.columns().items()}
         facts = {
             "method": self.method,
             "status": self.status,
@@ -209,7 +210,8 @@ class AllocationPlan:
         }
         table = pa.table(columns).replace_schema_metadata({f"ptofa.{k}": v for k, v in facts.items()})
         with atomic_path(path) as partial:
-            pq.write_table(table, partial)
+            # customers and revenue hardly ever repeat: looking for values that do would take most of the time
+            pq.write_table(table, partial, use_dictionary=["slot", "fund"])
 
     def fund_table(self) -> dict[str, np.ndarray]:
         """One row a fund: fund, risk, quota (for ranges quota_low before it), exposures, revenue and, where known,

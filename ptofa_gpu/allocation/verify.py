@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu.allocation._exact import exact_sum
 from ptofa_gpu.errors import AllocationError
 
 if TYPE_CHECKING:
@@ -49,24 +50,28 @@ def _check_rows(problem: AllocationProblem, funds: np.ndarray) -> tuple[np.ndarr
     parts: list[float] = []
     sizes: list[float] = []
     for lo, hi, block_revenue in problem.host_blocks():
-        block = funds[lo:hi].astype(np.int64)
-        outside = (block < -1) | (block >= n_funds)
-        if outside.any():
-            u, j = np.argwhere(outside)[0]
+        block = funds[lo:hi]
+        if block.min() < -1 or block.max() >= n_funds:
+            u, j = np.argwhere((block < -1) | (block >= n_funds))[0]
             raise AllocationError(f"customer row {lo + u}, slot {j + 1}: fund index {block[u, j]} does not exist.")
-        ranked = np.sort(block, axis=1)
-        twice = (ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] >= 0)
-        if twice.any():
-            u, j = np.argwhere(twice)[0]
-            raise AllocationError(f"customer row {lo + u} sees fund {ranked[u, j + 1]} more than once.")
+        if problem.k > 1:
+            ranked = np.sort(block, axis=1)
+            twice = (ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] >= 0)
+            if twice.any():
+                u, j = np.argwhere(twice)[0]
+                raise AllocationError(f"customer row {lo + u} sees fund {ranked[u, j + 1]} more than once.")
         if problem.slots_of is not None:
             held, own = (block >= 0).sum(1), problem.slots_of[lo:hi]
             if (held > own).any():
                 u = int(np.flatnonzero(held > own)[0])
                 raise AllocationError(f"customer row {lo + u} sees {held[u]} funds; they have {_slots(int(own[u]))}.")
-        row, slot = np.nonzero(block >= 0)
-        fund = block[row, slot]
-        allowed = problem.eligible_rows(lo, hi)[row, fund]
+        filled = block >= 0
+        row = np.repeat(np.arange(hi - lo), problem.k)[filled.reshape(-1)]
+        fund = block[filled].astype(np.intp)
+        allowed = problem.tolerance[lo:hi][row] >= problem.risk[fund]
+        if problem.mask is not None:
+            word = problem.mask[lo:hi][row, fund >> 6]
+            allowed &= (word >> (fund & 63).astype(np.uint64)) & np.uint64(1) != 0
         if not allowed.all():
             i = int(np.flatnonzero(~allowed)[0])
             u, f = lo + int(row[i]), int(fund[i])
@@ -78,7 +83,7 @@ def _check_rows(problem: AllocationProblem, funds: np.ndarray) -> tuple[np.ndarr
             raise AllocationError(f"customer row {u} may not see fund {f} ({problem.names[f]!r}): {why}.")
         counts += np.bincount(fund, minlength=n_funds)
         earned = block_revenue[row, fund].astype(np.float64)
-        parts.append(math.fsum(earned))
+        parts.append(exact_sum(earned))
         sizes.append(float(np.abs(earned).sum()))
     return counts, math.fsum(parts), math.fsum(sizes)
 

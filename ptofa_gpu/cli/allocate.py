@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ptofa_gpu._stdout import c_stdout_to
+from ptofa_gpu.cli._phases import Phases
 from ptofa_gpu.cli._shared import Config, Device, DeviceChoice, Json, read_table
 from ptofa_gpu.errors import AllocationError, InputError
 
@@ -107,10 +108,11 @@ def allocate(
     """
     # read when OpenMP is loaded: threads that wait sleep, and leave the cores to what else the machine does
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    write, phases = _writer(output), Phases()
     from ptofa_gpu.allocation.api import allocate as solve
     from ptofa_gpu.allocation.problem import AllocationProblem
 
-    write = _writer(output)
+    phases.done("load")
     given = {
         "on_infeasible": on_infeasible and on_infeasible.value,
         "tail": tail and tail.value,
@@ -121,21 +123,22 @@ def allocate(
         "max_memory": max_memory,
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    problem = AllocationProblem.from_frames(
-        read_table(revenue, array=True),
-        read_table(customers),
-        read_table(funds),
-        k,
-        excluded=None if excluded is None else read_table(excluded),
-        missing=missing.value,
-    )
+    tables = read_table(revenue, array=True), read_table(customers), read_table(funds)
+    pairs = None if excluded is None else read_table(excluded)
+    phases.done("read")
+    problem = AllocationProblem.from_frames(*tables, k, excluded=pairs, missing=missing.value)
+    del tables, pairs
     progress = True if sys.stderr.isatty() else None
+    phases.done("check")
     with c_stdout_to(2) if method is Method.reference else nullcontext():
         plan = solve(problem, method=method.value, device=device.value, progress=progress, **options)
     promised = method in (Method.optimal, Method.reference) or (method is Method.heuristic and repair is not False)
+    phases.done("solve")
     _check(plan, time_limit, promised=promised)
+    phases.done("verify")
     write(plan)
-    typer.echo(_as_json(plan, output) if as_json else f"{plan.summary()}\nplan: {output}")
+    phases.done("write")
+    typer.echo(_as_json(plan, output, phases) if as_json else f"{plan.summary()}\n  {phases}\nplan: {output}")
 
 
 def _writer(path: Path) -> Callable[[AllocationPlan], None]:
@@ -182,7 +185,7 @@ def _check(plan: AllocationPlan, time_limit: float | None, *, promised: bool) ->
     )
 
 
-def _as_json(plan: AllocationPlan, output: Path) -> str:
+def _as_json(plan: AllocationPlan, output: Path, phases: Phases) -> str:
     import json
     import math
 
@@ -193,6 +196,7 @@ def _as_json(plan: AllocationPlan, output: Path) -> str:
         "status": plan.status,
         "device": plan.device,
         "seconds": plan.seconds,
+        "phases": phases.seconds(),
         "objective": plan.objective,
         "bound": None if math.isnan(plan.bound) else plan.bound,
         "gap": None if math.isnan(plan.gap) else plan.gap,

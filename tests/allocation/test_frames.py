@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import ptofa_gpu as ptofa
+from ptofa_gpu._columns import values_of
 from ptofa_gpu.errors import SchemaError
 
 RNG = np.random.default_rng(5)
@@ -193,3 +196,36 @@ def test_packed_limits_and_missing_pairs_together():
     expected[:, 1] = False
     expected[[0, 5, 4], 2] = False
     np.testing.assert_array_equal(problem.eligible, expected)
+
+
+def test_numbers_of_arrow_come_as_they_are():
+    table = pa.table({"x": pa.chunked_array([[1, 2], [], [3]], pa.int16()), "y": [0.5, 1.5, 2.5], "z": [1, None, 3]})
+    frame = nw.from_native(table, eager_only=True)
+    assert values_of(frame["x"]).tolist() == [1, 2, 3]
+    assert values_of(frame["x"]).dtype == np.int16
+    assert values_of(frame["x"][1:]).tolist() == [2, 3]
+    assert values_of(frame["x"][:0]).dtype == np.int16
+    assert np.shares_memory(values_of(frame["y"]), table["y"].chunk(0).to_numpy())
+    np.testing.assert_array_equal(values_of(frame["z"]), [1, np.nan, 3])
+
+
+@pytest.mark.parametrize("ids", [[5, 1, 3], ["e", "a", "c"]])
+def test_ids_in_any_order_are_met_but_not_twice(ids):
+    customers = pa.table({"customer": ids, "tolerance": [1, 1, 1]})
+    funds = pa.table({"fund": [1], "risk": [1], "quota": [3]})
+    rows = {"customer": [ids[2], ids[0], ids[1]], "1": [3.0, 1.0, 2.0]}
+    problem = ptofa.AllocationProblem.from_frames(pa.table(rows), customers, funds)
+    assert problem.revenue.ravel().tolist() == [1.0, 2.0, 3.0]
+    twice = pa.table({"customer": [ids[0], ids[1], ids[0]], "tolerance": [1, 1, 1]})
+    with pytest.raises(SchemaError, match=f"1 row repeats an id; the first is {ids[0]!r}"):
+        ptofa.AllocationProblem.from_frames(pa.table(rows), twice, funds)
+
+
+def test_a_wide_frame_of_many_rows_in_any_order():
+    rng = np.random.default_rng(0)
+    order, E = rng.permutation(10_000), rng.random((10_000, 3)).astype(np.float32)
+    customers = pa.table({"customer": np.arange(10_000)})
+    funds = pa.table({"fund": [0, 1, 2], "quota": [10_000, 0, 0]})
+    for rows in (order, np.arange(10_000)):
+        revenue = pa.table({"customer": rows, **{str(f): E[rows, f] for f in range(3)}})
+        np.testing.assert_array_equal(ptofa.AllocationProblem.from_frames(revenue, customers, funds).revenue, E)

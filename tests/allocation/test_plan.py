@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_the_old_plan(tmp_path, monkeypatch):
     plan.to_parquet(path)
     before = path.read_bytes()
 
-    def full(table, where):
+    def full(table, where, **options):
         where.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
@@ -166,7 +166,7 @@ def test_a_killed_process_leaves_the_old_plan(tmp_path):
     path.write_bytes(b"the plan of yesterday")
     code = """
         import os, signal, sys, numpy as np, pyarrow.parquet as pq, ptofa_gpu as ptofa
-        def killed(table, where):
+        def killed(table, where, **options):
             where.write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
         pq.write_table = killed
