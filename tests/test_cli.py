@@ -388,6 +388,24 @@ def test_a_config_file_stands_for_arguments_and_options(files: Path, capsys) -> 
     assert "cannot be read as YAML" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore::ptofa_gpu.errors.PtofaWarning")  # a tiny log
+def test_train_says_what_its_adjustment_rests_on(campaign: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(campaign)
+    quick = ("train", "log.parquet", "customers.parquet", "funds.parquet", "--epochs", "1", "--device", "cpu")
+    assert run(*quick, "--json", "-o", "adjusted.ckpt") == 0
+    exposure = json.loads(capsys.readouterr().out)["exposure"]
+    assert exposure["debias"] == "adjust"
+    assert exposure["effective_rows"] == round(exposure["effective_share"] * exposure["rows"]) > 0
+    assert len(exposure["overlap"]) == 8
+    assert run(*quick, "-o", "adjusted.ckpt") == 0
+    said = capsys.readouterr().out
+    assert f"effective sample: {exposure['effective_rows']:,} of {exposure['rows']:,} rows" in said
+    least = min(exposure["overlap"].items(), key=lambda pair: pair[1])
+    assert f"overlap by fund, least first: {least[0]} {least[1]:.0%}" in said
+    assert run(*quick, "--debias", "none", "-o", "plain.ckpt", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["exposure"] is None
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completion(shell: str) -> None:
     script = subprocess.run(

@@ -7,15 +7,20 @@ import sys
 import tempfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ptofa_gpu.cli._shared import Config, Device, DeviceChoice, Json, Seed, read_table
 from ptofa_gpu.errors import InputError
 
+if TYPE_CHECKING:
+    from ptofa_gpu.prediction.model import RevenueModel
+
 #: of a trained model: a Lightning checkpoint, read without running anything in it
 MODEL_ENDING = ".ckpt"
+#: Funds whose overlap is printed; --json has all.
+OVERLAPS_SHOWN = 5
 
 
 class Debias(StrEnum):
@@ -97,6 +102,7 @@ def train(
         "seconds": round(result.seconds, 3),
         "device": result.device,
         "calibrated": result.calibration is not None,
+        "exposure": _exposure(model, module.n_rows("train")),
         "validation": {k.removeprefix("val_"): v for k, v in best.items() if k.startswith("val_")},
     }
     if as_json:
@@ -108,7 +114,34 @@ def train(
         + (f", validation AUC {auc:.3f}" if auc is not None else "")
         + f", {result.seconds:.1f} s on {result.device}"
     )
+    exposure = facts["exposure"]
+    if exposure is not None:
+        typer.echo(
+            f"  {exposure['debias']}: {exposure['text']} (effective sample: {exposure['effective_rows']:,} of "
+            f"{exposure['rows']:,} rows)"
+        )
+        least = sorted(exposure["overlap"].items(), key=lambda pair: pair[1])
+        shown = ", ".join(f"{fund} {share:.0%}" for fund, share in least[:OVERLAPS_SHOWN])
+        more = f" and {len(least) - OVERLAPS_SHOWN} more" if len(least) > OVERLAPS_SHOWN else ""
+        typer.echo(f"  overlap by fund, least first: {shown}{more}")
+        if exposure["adjustment"]:
+            typer.echo(f"  adjusted to all pairs: {exposure['adjustment']}")
     typer.echo(f"model: {output}")
+
+
+def _exposure(model: RevenueModel, rows: int) -> dict[str, Any] | None:
+    """What the adjustment for who was shown what rests on: effective sample and overlap; None without one."""
+    if model.exposure is None:
+        return None
+    adjustment = model.adjustment.explain() if model.adjustment is not None else ""
+    effective = round(model.exposure["effective_share"] * rows)
+    return {
+        "debias": model.debias,
+        "rows": rows,
+        "effective_rows": effective,
+        **model.exposure,
+        "adjustment": adjustment or None,
+    }
 
 
 def _finite(value: Any) -> Any:
