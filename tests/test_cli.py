@@ -406,6 +406,22 @@ def test_train_says_what_its_adjustment_rests_on(campaign: Path, capsys, monkeyp
     assert json.loads(capsys.readouterr().out)["exposure"] is None
 
 
+@pytest.mark.parametrize("arguments", [(), ("bench",)])
+def test_the_help_of_groups_has_examples(arguments, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(*arguments, "--help") == 0
+    said = capsys.readouterr().out
+    assert "Examples:" in said
+    assert f"ptofa {'bench allocation' if arguments else 'train log.parquet'}" in said
+
+
+def test_paragraphs_of_help_are_broken_by_the_terminal_alone(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("predict", "--help") == 0
+    made = "ptofa predict model.ckpt customers.parquet funds.csv -o revenue.npy"
+    assert f"{made} && ptofa allocate revenue.npy customers.parquet funds.csv" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completion(shell: str) -> None:
     script = subprocess.run(

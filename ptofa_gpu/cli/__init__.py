@@ -12,6 +12,7 @@ import typer
 
 from ptofa_gpu import __version__
 from ptofa_gpu.cli._main import main
+from ptofa_gpu.cli._shared import flowing
 from ptofa_gpu.cli.allocate import allocate
 from ptofa_gpu.cli.bench import ManyValues, bench
 from ptofa_gpu.cli.bench_prediction import prediction
@@ -24,7 +25,6 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="ptofa",
-    help="Predict what each customer would invest in each fund, decide who sees which fund, and report on it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -44,6 +44,8 @@ def _root(
 ) -> None:
     """Predict what each customer would invest in each fund, decide who sees which fund, and report on it.
 
+    Examples:
+
     ptofa train log.parquet customers.parquet funds.csv -o model.ckpt
 
     ptofa predict model.ckpt customers.parquet funds.csv -o revenue.parquet
@@ -51,6 +53,9 @@ def _root(
     ptofa allocate revenue.parquet customers.parquet funds.csv -o plan.parquet
 
     ptofa report --only quickstart
+
+    ptofa COMMAND --help has more. Exit codes: 0 done, 1 something failed, 2 bad input or usage, 3 no plan can meet the
+    constraints, 130 interrupted.
     """
 
 
@@ -58,3 +63,6 @@ for command in (doctor, train, predict, allocate, report):
     app.command()(command)
 bench.command("prediction", cls=ManyValues)(prediction)
 app.add_typer(bench, name="bench")
+for known in (*app.registered_commands, *bench.registered_commands, app.registered_callback):
+    if known is not None and known.callback is not None:
+        known.help = flowing(known.callback.__doc__ or "")

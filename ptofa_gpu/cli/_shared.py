@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +34,11 @@ Config = Annotated[
         help="Arguments and options from a YAML file; what the command line says comes first.",
     ),
 ]
+
+
+def flowing(text: str) -> str:
+    """A docstring with each paragraph as one line: a terminal breaks it where it is itself that wide."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.cleandoc(text).split("\n\n"))
 
 
 def read_table(path: Path, *, array: bool = False) -> Any:

@@ -21,7 +21,11 @@ from ptofa_gpu.errors import InputError, MissingPackageError
 if TYPE_CHECKING:
     from ptofa_gpu.bench.allocation import Cell, Settings
 
-bench = typer.Typer(help="Measure speed and quality side by side, on this machine.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Measure speed and quality side by side, on this machine.\n\nExamples:\n\n"
+    "ptofa bench allocation --sizes 20000x8\n\nptofa bench prediction --datasets lct-a",
+    no_args_is_help=True,
+)
 
 #: Where results are kept unless --output says otherwise.
 RESULTS = Path("benchmarks/results")
