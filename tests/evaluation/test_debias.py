@@ -17,7 +17,7 @@ SMALL: dict[str, Any] = {"hidden": (8,), "embedding": 2, "lr": 0.01, "max_epochs
 
 
 def world(seed: int) -> ExposureData:
-    return lct("A", 2_500, seed=seed, exposures=2, positive_rate=0.1)
+    return lct("A", 2_500, seed=seed, exposures=2, positive_rate=0.1, exposure_bias=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,11 @@ def test_every_world_is_judged_with_every_way(rows: list[DebiasRow]) -> None:
 
 
 def test_what_debiasing_is_for_is_seen(rows: list[DebiasRow]) -> None:
-    """A log of likely buyers makes all pairs out too dear; the adjustment brings the total down in every world."""
+    """A log of likely buyers makes all pairs out too dear, and orders funds by who saw them: better in every world."""
     for plain, adjusted in ((rows[0], rows[1]), (rows[2], rows[3])):
         assert adjusted.ratio < plain.ratio
+        assert adjusted.auc > plain.auc
+        assert adjusted.decision_value > plain.decision_value
 
 
 def test_medians_are_over_seeds(rows: list[DebiasRow]) -> None:
