@@ -104,7 +104,9 @@ def may_see_rows(problem: AllocationProblem, rows: Any) -> np.ndarray:
     return allowed
 
 
-def best_path(gain: np.ndarray, has_spare: np.ndarray, is_open: np.ndarray) -> list[int] | None:
+def best_path(
+    gain: np.ndarray, has_spare: np.ndarray, is_open: np.ndarray, compared: int = MOVES_COMPARED
+) -> list[int] | None:
     """The path of most gain to a fund with open quota: from an empty slot (-1), or from a fund that can spare some.
 
     Parameters
@@ -112,11 +114,13 @@ def best_path(gain: np.ndarray, has_spare: np.ndarray, is_open: np.ndarray) -> l
     gain : (F + 1, F)
         Of each arc, -inf where there is none; row F: from the empty slot.
     has_spare, is_open : (F,) bool
+    compared : int
+        Moves of the longest paths that are compared by what they gain.
 
     Returns
     -------
     list of int or None
-        Nodes, none twice. By Bellman and Ford over walks of up to `MOVES_COMPARED` moves, loops cut out; equal gains:
+        Nodes, none twice. By Bellman and Ford over walks of up to `compared` moves, loops cut out; equal gains:
         fewer moves, then lower indices. Where all paths are longer, one of the fewest moves.
     """
     n_funds = gain.shape[1]
@@ -140,7 +144,7 @@ def best_path(gain: np.ndarray, has_spare: np.ndarray, is_open: np.ndarray) -> l
             if best is None or total > best[0]:
                 best = total, path
         known, seen = seen, seen | np.isfinite(worth)
-        if moves >= MOVES_COMPARED and (best is not None or (known == seen).all()):
+        if moves >= compared and (best is not None or (known == seen).all()):
             break
     return None if best is None else best[1]
 

@@ -156,7 +156,7 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dic
     if not found.complete:  # the time is up; a plan must keep the rules
         funds, revenue = to_device(funds, "cpu"), _blocks(problem, "cpu", options)
         keep_to_quotas(problem, funds, revenue)
-        complete(problem, funds, revenue, Watch(0, None, None))
+        complete(problem, funds, revenue, Watch(0, None, None), hurried=True)
     plan = _plan(problem, to_device(funds, device), "optimal", device, relaxed=on_infeasible == "relax")
     if feasible:
         plan.price, plan.bound = found.price, max(found.bound, plan.objective)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu.allocation._paths import Sample, best_path, may_see_rows
+from ptofa_gpu.allocation._paths import MOVES_COMPARED, Sample, best_path, may_see_rows
 from ptofa_gpu.ops._rows import CLOSED, EMPTY
 from ptofa_gpu.ops.arcs import arc_candidates, count_arcs
 from ptofa_gpu.ops.order import order_slots
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 #: A repair goes in up to so many portions, what a path loses being looked at anew before each, and in none smaller than
 #: this share of all slots: below that, prices hardly move meanwhile.
 PORTIONS, SMALLEST = 40, 1e-3
+#: In a hurry what paths lose is looked at so often only, and paths of so many moves are compared.
+LOOKS, SHORT = 8, 2
 
 
-def complete(problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, watch: Watch) -> Any:
+def complete(
+    problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, watch: Watch, hurried: bool = False
+) -> Any:
     """Add as many exposures to the plan `chosen` as the constraints allow; every feasible instance comes out complete.
 
     A path enters at a customer with an empty slot who takes fund a; some customer who had a moves to b, ..., until a
@@ -40,6 +44,8 @@ def complete(problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, wa
         No fund over its quota; each row in order of falling revenue, empty slots last.
     revenue : RevenueBlocks
         Its blocks on the device where `chosen` is.
+    hurried : bool
+        Whether the time is up already, so that a plan that keeps the rules matters more than what it loses.
 
     Returns
     -------
@@ -49,7 +55,7 @@ def complete(problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, wa
     if own is not None:
         for j in range(problem.k):
             chosen[own <= j, j] = CLOSED
-    repair = _Repair(problem, chosen, revenue, watch)
+    repair = _Repair(problem, chosen, revenue, watch, hurried)
     if problem.has_ranges:
         repair.run(problem.quota_low, problem.quota_low)
     repair.run(problem.quota, None)
@@ -60,8 +66,8 @@ def complete(problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, wa
 
 
 class _Repair:
-    def __init__(self, problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, watch: Watch):
-        self.problem, self.chosen, self.revenue, self.watch = problem, chosen, revenue, watch
+    def __init__(self, problem: AllocationProblem, chosen: Any, revenue: RevenueBlocks, watch: Watch, hurried: bool):
+        self.problem, self.chosen, self.revenue, self.watch, self.hurried = problem, chosen, revenue, watch, hurried
         self.exposures = count_funds(chosen, problem.n_funds)[2:]
         self.moves = 0
 
@@ -79,15 +85,19 @@ class _Repair:
         """Bring exposures up to `goal` as far as can be, from empty slots and from funds above `spare_above`."""
         room = self.problem.slots if spare_above is not None else self.problem.slots - int(self.exposures.sum())
         missing = min(int(np.maximum(goal - self.exposures, 0).sum()), room)
-        portion = max(1, missing // PORTIONS, int(SMALLEST * self.problem.slots))
+        portion = max(1, missing // (LOOKS if self.hurried else PORTIONS), int(SMALLEST * self.problem.slots))
+        since = portion  # exposures added since what paths lose was looked at
         while missing > 0 and not self.watch.expired():
             arcs, n_funds = self.arcs, self.problem.n_funds
             spare = np.zeros(n_funds, np.int64)
             if spare_above is not None:
                 spare = np.maximum(self.exposures - spare_above, 0)
             amount = min(portion, missing)
-            gain, least = self.sample.gains(self.chosen, amount)
-            path = best_path(np.where(arcs > 0, gain, -np.inf), spare > 0, self.exposures < goal)
+            if since >= portion or not self.hurried:
+                gain, least = self.sample.gains(self.chosen, amount)
+                since = 0
+            gain_now = np.where(arcs > 0, gain, -np.inf)
+            path = best_path(gain_now, spare > 0, self.exposures < goal, SHORT if self.hurried else MOVES_COMPARED)
             if path is None:
                 break  # no augmenting path: the flow is a maximum one
             amount = min([amount, int(goal[path[-1]] - self.exposures[path[-1]])])
@@ -100,7 +110,7 @@ class _Repair:
             for a, b in zip(path[-2::-1], path[:0:-1]):
                 self._move(a, b, amount, float(least[a, b]))
             self.exposures[path[-1]] += amount
-            missing -= amount
+            missing, since = missing - amount, since + amount
             self.watch.advance(amount)
 
     def _move(self, a: int, b: int, amount: int, least: float) -> None:

@@ -27,10 +27,10 @@ def one_thread(numba_threads):
 calm = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def repaired(problem, plan):
+def repaired(problem, plan, hurried=False):
     ordered = plan.astype(np.int16)
     order_slots(problem.revenue, ordered)
-    return complete(problem, ordered, problem.revenue_blocks(), Watch(0, None, None))
+    return complete(problem, ordered, problem.revenue_blocks(), Watch(0, None, None), hurried)
 
 
 def some_plan(problem, seed):
@@ -46,10 +46,10 @@ def some_plan(problem, seed):
 
 
 @settings(calm, max_examples=300)
-@given(general_instances(max_customers=40, max_funds=10), st.integers(0, 99))
-def test_every_plan_comes_out_as_full_as_can_be(arguments, seed):
+@given(general_instances(max_customers=40, max_funds=10), st.integers(0, 99), st.booleans())
+def test_every_plan_comes_out_as_full_as_can_be(arguments, seed, hurried):
     problem = ptofa.AllocationProblem(**arguments)
-    plan = repaired(problem, some_plan(problem, seed))
+    plan = repaired(problem, some_plan(problem, seed), hurried)
     oracles.check_limits(problem, plan)
     assert plan.min() >= -1
     counts = np.bincount(plan[plan >= 0], minlength=problem.n_funds)
@@ -171,3 +171,19 @@ def test_who_gains_less_than_the_sample_promised_moves_all_the_same(monkeypatch)
 
     monkeypatch.setattr(Sample, "gains", boastful)
     np.testing.assert_array_equal(repaired(problem, plan), expected)
+
+
+def test_in_a_hurry_what_paths_lose_is_looked_at_a_few_times(monkeypatch):
+    rng = np.random.default_rng(3)
+    E = rng.lognormal(0, 1, (3_000, 12)).astype(np.float32)
+    problem = ptofa.AllocationProblem(E, rng.multinomial(3_000, rng.dirichlet(np.ones(12))))
+    looks = []
+    gains = Sample.gains
+    monkeypatch.setattr(Sample, "gains", lambda self, *given: looks.append(1) or gains(self, *given))
+    value = {}
+    for hurried in (False, True):
+        looks.clear()
+        plan = repaired(problem, np.full((3_000, 1), -1), hurried)
+        value[hurried] = float(np.take_along_axis(E, plan.astype(int), 1).sum()), len(looks)
+    assert value[True][1] <= 9 < value[False][1]
+    assert 0.8 * value[False][0] < value[True][0]
