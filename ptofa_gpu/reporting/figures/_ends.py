@@ -35,7 +35,7 @@ def room_for_names(axes: Axes, sizes: Sequence[float], share: float = 0.36) -> N
 
 
 def label_ends(axes: Axes, ends: Sequence[End], *, line: float = _LINE) -> None:
-    """Write each line's name in a column on the right, with a thin line to where it ends.
+    """Write each line's name in a column on the right, with a thin line to where it ends, dotted where that is far.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def label_ends(axes: Axes, ends: Sequence[End], *, line: float = _LINE) -> None:
     logarithmic = axes.get_yscale() == "log"
     low, high = (math.log10(v) if logarithmic else v for v in axes.get_ylim())
     left, right = (math.log10(v) for v in axes.get_xlim())
-    column = (math.log10(max(end[0] for end in ends)) - left) / (right - left) + _AWAY
+    longest = max(end[0] for end in ends)
+    column = (math.log10(longest) - left) / (right - left) + _AWAY
 
     def height(end: End) -> float:
         return ((math.log10(end[1]) if logarithmic else end[1]) - low) / (high - low)
@@ -68,6 +69,7 @@ def label_ends(axes: Axes, ends: Sequence[End], *, line: float = _LINE) -> None:
             annotation_clip=False,
             arrowprops={
                 "arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5),
+                "linestyle": "-" if x == longest else (0, (1, 3)),
             },
         )  # fmt: skip
 
