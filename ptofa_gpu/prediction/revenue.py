@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Progress = bool | Callable[[int, int], None] | None
 # What a block takes: on a CPU enough that a call costs little beside its work, on a GPU enough to fill it.
-_BLOCK_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}
+_BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 30}
 # On a CPU the network then goes through a block's pairs in slices whose activations stay in its caches.
 _SLICE_BYTES = 4 << 20
 
