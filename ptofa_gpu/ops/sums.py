@@ -11,25 +11,6 @@ from ptofa_gpu.ops._rows import CHUNK, fixed, mask_words, may_see, n_chunks
 
 
 @nb.njit(parallel=True, cache=True)
-def _abs_max_bits(bits):
-    rows = bits.shape[0]
-    chunks = n_chunks(rows)
-    largest = np.zeros(chunks, np.uint32)
-    for c in nb.prange(chunks):
-        top = np.uint32(0)
-        for i in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            top = max(top, bits[i] & np.uint32(0x7FFFFFFF))
-        largest[c] = top
-    return largest.max()
-
-
-def abs_max(revenue: np.ndarray) -> float:
-    """max |E| of a contiguous float32 array; NaN or inf when there is one (their bits lie above all finite ones)."""
-    bits = _abs_max_bits(revenue.reshape(-1).view(np.uint32))
-    return float(np.uint32(bits).view(np.float32))
-
-
-@nb.njit(parallel=True, cache=True)
 def _column_sums(revenue, tolerance, risk, mask, scale):
     rows, funds = revenue.shape
     chunks = n_chunks(rows)
