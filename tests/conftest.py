@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # before NumPy, Numba or torch start their pools: the tests run side by side on small machines
@@ -20,6 +21,15 @@ def _one_thread() -> None:
     import numba
 
     numba.set_num_threads(1)
+
+
+def pytest_sessionfinish() -> None:
+    """Let go of what tests left, before plugins import more for the summary.
+
+    A finalizer that runs while Python 3.11 parses a module can upset its parser ("AST constructor recursion depth
+    mismatch"), and a run that passed then ends in an error.
+    """
+    gc.collect()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
