@@ -83,6 +83,8 @@ class _Repair:
 
     def run(self, goal: np.ndarray, spare_above: np.ndarray | None) -> None:
         """Bring exposures up to `goal` as far as can be, from empty slots and from funds above `spare_above`."""
+        if self.hurried:
+            self._fill(goal)
         room = self.problem.slots if spare_above is not None else self.problem.slots - int(self.exposures.sum())
         missing = min(int(np.maximum(goal - self.exposures, 0).sum()), room)
         portion = max(1, missing // (LOOKS if self.hurried else PORTIONS), int(SMALLEST * self.problem.slots))
@@ -112,6 +114,31 @@ class _Repair:
             self.exposures[path[-1]] += amount
             missing, since = missing - amount, since + amount
             self.watch.advance(amount)
+
+    def _fill(self, goal: np.ndarray) -> None:
+        """Put funds into empty slots, with no regard to what is left for the others: paths mend what that spoils.
+
+        Funds that few may see come first, and in each those who have the most empty slots, then those of most revenue.
+        """
+        problem, chosen = self.problem, self.chosen
+        tolerance, risk, mask, _ = problem.limits(self.revenue.device)
+        empty = (chosen == EMPTY).sum(1)
+        for f in np.lexsort((np.arange(problem.n_funds), -problem.risk)):
+            wanted = int(goal[f] - self.exposures[f])
+            if wanted <= 0:
+                continue
+            can = (empty > 0) & (tolerance >= risk[f]) & ~(chosen == f).any(1)
+            if mask is not None:
+                can &= (mask[:, f >> 6] >> np.uint64(f & 63)) & np.uint64(1) != 0
+            rows = np.flatnonzero(can)
+            if rows.size > wanted:
+                value = self.revenue.column(int(f), rows).astype(np.float64)
+                value += empty[rows] * (2 * self.problem.max_revenue + 1.0)
+                rows = rows[_largest(value, wanted)]
+            chosen[rows, (chosen[rows] == EMPTY).argmax(1)] = f
+            empty[rows] -= 1
+            self.exposures[f] += rows.size
+            self.moves += rows.size
 
     def _move(self, a: int, b: int, amount: int, least: float) -> None:
         """Let the `amount` customers who lose least swap a for b; a = -1: take b into an empty slot."""
