@@ -1,105 +1,91 @@
-"""Leftist heaps in arrays: for every pair of funds the swaps between them, the cheapest on top.
+"""Pairing heaps in arrays: for every pair of funds the swaps between them, the cheapest on top.
 
-See Crane (1972) and Knuth, *The Art of Computer Programming* 3, section 5.2.3. Entries are ordered by (key, row), which
-is total: what comes off the top never depends on how a heap was put together.
+See Fredman, Sedgewick, Sleator and Tarjan, "The pairing heap" (1986). Adding a swap costs one comparison, and most are
+never taken off again. Entries are ordered by (key, row), which is total: what comes off the top never depends on how a
+heap was put together.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numba as nb
 import numpy as np
 
+#: What an entry holds, side by side in memory. Its children are no smaller; the first is CHILD, and the next to each is
+#: its SIBLING.
+KEY, ROW, CHILD, SIBLING = 0, 1, 2, 3
+
+
+class Heaps(NamedTuple):
+    """The heap of each pair a -> b has its top in ``head[a, b]`` (-1: empty); there is room for more entries."""
+
+    head: Any  # (F + 1, F + 1) int64
+    entry: Any  # (n, 4) int64
+
 
 @nb.njit(inline="always")
-def less(key, row, x, y):
-    """Whether entry x comes off before entry y."""
-    return key[x] < key[y] or (key[x] == key[y] and row[x] < row[y])
+def _merge(entry, x, y):
+    """The top of two heaps put together; neither may be empty."""
+    if entry[y, KEY] < entry[x, KEY] or (entry[y, KEY] == entry[x, KEY] and entry[y, ROW] < entry[x, ROW]):
+        x, y = y, x
+    entry[y, SIBLING] = entry[x, CHILD]
+    entry[x, CHILD] = y
+    return x
+
+
+@nb.njit(inline="always")
+def push(heaps, e, a, b, key, row):
+    """Make entry `e`, which is free, a swap a -> b."""
+    entry, top = heaps.entry, heaps.head[a, b]
+    entry[e, KEY], entry[e, ROW], entry[e, CHILD], entry[e, SIBLING] = key, row, -1, -1
+    heaps.head[a, b] = e if top < 0 else _merge(entry, top, e)
 
 
 @nb.njit(cache=True)
-def merge(a, b, key, row, left, right, rank, stack):
-    """The root of two heaps put together; -1 is the empty heap."""
-    n = 0
-    while a >= 0 and b >= 0:
-        if less(key, row, b, a):
-            a, b = b, a
-        stack[n] = a
-        n += 1
-        a = right[a]
-    rest = a if a >= 0 else b
-    while n > 0:
-        n -= 1
-        p = stack[n]
-        right[p] = rest
-        left_rank = rank[left[p]] if left[p] >= 0 else 0
-        rest_rank = rank[rest] if rest >= 0 else 0
-        if left_rank < rest_rank:
-            left[p], right[p] = right[p], left[p]
-            left_rank, rest_rank = rest_rank, left_rank
-        rank[p] = rest_rank + 1
-        rest = p
-    return rest
+def pop(heaps, a, b):
+    """Take the top off: its children are put together two by two, and then the pairs from the last to the first."""
+    entry = heaps.entry
+    e, pairs = entry[heaps.head[a, b], CHILD], -1
+    while e >= 0:
+        other, rest = entry[e, SIBLING], -1
+        if other >= 0:
+            rest = entry[other, SIBLING]
+            e = _merge(entry, e, other)
+        entry[e, SIBLING] = pairs
+        pairs, e = e, rest
+    top = pairs
+    if top >= 0:
+        e = entry[top, SIBLING]
+        while e >= 0:
+            rest = entry[e, SIBLING]
+            top = _merge(entry, top, e)
+            e = rest
+        entry[top, SIBLING] = -1
+    heaps.head[a, b] = top
 
 
 @nb.njit(cache=True)
-def _sift(key, row, start, end, at):
-    """Sink entry `at` of the binary heap that lies in start..end-1."""
-    k, r = key[at], row[at]
-    while True:
-        child = start + 2 * (at - start) + 1
-        if child >= end:
-            break
-        if child + 1 < end and less(key, row, child + 1, child):
-            child += 1
-        if not (key[child] < k or (key[child] == k and row[child] < r)):
-            break
-        key[at], row[at] = key[child], row[child]
-        at = child
-    key[at], row[at] = k, r
+def with_room(heaps, used, more):
+    """The heaps with room for so many more entries than are used."""
+    if used + more <= len(heaps.entry):
+        return heaps
+    entry = np.empty((used + max(used, more) + 1024, 4), np.int64)
+    entry[:used] = heaps.entry[:used]
+    return Heaps(heaps.head, entry)
 
 
 @nb.njit(cache=True)
-def build(arc, cost, row, size, spare):
-    """Group entries by arc and make each group a heap, in linear time.
-
-    A binary heap laid out level by level is a leftist heap as it stands: its left half is never the shallower.
-
-    Returns (head, key, row, left, right, rank) with room for `spare` more entries.
-    """
-    n = arc.size
-    start = np.zeros(size * size + 1, np.int64)
-    for e in range(n):
-        start[arc[e] + 1] += 1
-    for i in range(size * size):
-        start[i + 1] += start[i]
-    at = start[:-1].copy()
-    keys, rows = np.empty(n + spare, np.int64), np.empty(n + spare, np.int64)
-    for e in range(n):
-        keys[at[arc[e]]], rows[at[arc[e]]] = cost[e], row[e]
-        at[arc[e]] += 1
-    head = np.full((size, size), -1, np.int64)
-    left, right = np.full(n + spare, -1, np.int64), np.full(n + spare, -1, np.int64)
-    rank = np.ones(n + spare, np.int64)
-    for i in range(size * size):
-        lo, hi = start[i], start[i + 1]
-        if lo == hi:
-            continue
-        head[i // size, i % size] = lo
-        for e in range(lo + (hi - lo) // 2 - 1, lo - 1, -1):
-            _sift(keys, rows, lo, hi, e)
-        for e in range(hi - 1, lo - 1, -1):
-            child = lo + 2 * (e - lo) + 1
-            if child < hi:
-                left[e] = child
-            if child + 1 < hi:
-                right[e] = child + 1
-                rank[e] = rank[child + 1] + 1
-    return head, keys, rows, left, right, rank
+def empty(size, room):
+    """Heaps between `size` nodes without an entry."""
+    return Heaps(np.full((size, size), -1, np.int64), np.empty((room, 4), np.int64))
 
 
 @nb.njit(cache=True)
-def grown(values, filled):
-    """`values` with twice the room."""
-    out = np.empty(2 * values.size + 1024, values.dtype)
-    out[:filled] = values[:filled]
-    return out
+def push_all(heaps, used, arc, key, row):
+    """Add swaps, arc = a (F + 1) + b; the heaps, and how many entries are used."""
+    heaps = with_room(heaps, used, arc.size)
+    size = heaps.head.shape[0]
+    for i in range(arc.size):
+        push(heaps, used + i, arc[i] // size, arc[i] % size, key[i], row[i])
+    return heaps, used + arc.size

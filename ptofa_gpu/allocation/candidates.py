@@ -1,7 +1,8 @@
-"""Who can take part in an exchange: the cheapest swaps between every pair of funds, and who offers them."""
+"""Who can take part in an exchange: the cheapest swaps between pairs of funds, and who offers them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numba as nb
@@ -10,39 +11,64 @@ import numpy as np
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 
 FAR = np.int64(1) << np.int64(62)
+#: Swaps of an arc, and of all arcs, that lists may hold in any case; for how many slots there may be one in them.
+LONGEST, LISTED, EACH = 64, 1 << 22, 4
 
 
-@nb.njit(inline="always")
-def _keep(key, row, most, a, b, loss, u):
-    """Put a swap in place of the dearest of the pair: lists are heaps, the dearest (of equals, the last) on top."""
-    size = key.shape[2]
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        other = child + 1
-        if other < size and (
-            key[a, b, other] > key[a, b, child]
-            or (key[a, b, other] == key[a, b, child] and row[a, b, other] > row[a, b, child])
-        ):
-            child = other
-        if key[a, b, child] < loss or (key[a, b, child] == loss and row[a, b, child] < u):
-            break
-        key[a, b, i], row[a, b, i] = key[a, b, child], row[a, b, child]
-        i = child
-    key[a, b, i], row[a, b, i] = loss, u
-    most[a, b] = min(most[a, b], np.float64(key[a, b, 0]))
+@nb.njit(cache=True)
+def _select(key, row, n, kept):
+    """Bring the `kept` least of n entries to the front, the greatest of them last; of equals the first rows."""
+    lo, hi, at = 0, n - 1, kept - 1
+    while lo < hi:
+        middle = (lo + hi) >> 1
+        k, r = key[middle], row[middle]
+        i, j = lo, hi
+        while i <= j:
+            while key[i] < k or (key[i] == k and row[i] < r):
+                i += 1
+            while key[j] > k or (key[j] == k and row[j] > r):
+                j -= 1
+            if i <= j:
+                key[i], key[j] = key[j], key[i]
+                row[i], row[j] = row[j], row[i]
+                i, j = i + 1, j - 1
+        if at <= j:
+            hi = j
+        elif at >= i:
+            lo = i
+        else:
+            return
 
 
 @nb.njit(parallel=True, cache=True)
-def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, first, key, row, most, threads):
+def _cheapest(
+    revenue,
+    tolerance,
+    risk,
+    mask,
+    offset,
+    scale,
+    chosen,
+    first,
+    begin,
+    to,
+    after,
+    after_row,
+    kept,
+    key,
+    row,
+    count,
+    most,
+    threads,
+):
     """Add some customers to the lists. Every thread has some of the funds that are given up, and sees everyone.
 
-    `most` is what a swap may lose to be taken in, beside each other in memory: few are.
+    The lists begin[a] .. begin[a + 1] are of swaps a -> to[i] that come after (after[i], after_row[i]). `most` is what
+    a swap may lose to be taken in, beside each other in memory: few are.
     """
-    size = key.shape[0]
-    funds = size - 1
+    funds = begin.size - 2
+    thread_of = np.arange(funds + 1) % threads
+    thread_of[begin[1:] == begin[:-1]] = -1
     for t in nb.prange(threads):
         for u in range(revenue.shape[0]):
             empty = False
@@ -54,50 +80,94 @@ def _cheapest(revenue, tolerance, risk, mask, offset, scale, chosen, first, key,
                 if a == EMPTY:
                     empty = True
                     a = funds
-                if a % threads != t:
+                if thread_of[a] != t:
                     continue
                 if a < funds:
                     held = units(revenue[u, a], scale) + offset[a]
-                    if held < most[a, funds]:
-                        _keep(key, row, most, a, funds, np.int64(held), first[u])
-                for b in range(funds):
-                    loss = held - (units(revenue[u, b], scale) + offset[b])
-                    if loss < most[a, b] and may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
-                        _keep(key, row, most, a, b, np.int64(loss), first[u])
+                for i in range(begin[a], begin[a + 1]):
+                    b = to[i]
+                    loss = held
+                    if b < funds:
+                        loss -= units(revenue[u, b], scale) + offset[b]
+                    if loss >= most[i] or loss < after[i] or (loss == after[i] and first[u] <= after_row[i]):
+                        continue
+                    if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
+                        n = count[i]
+                        key[i, n], row[i, n] = np.int64(loss), first[u]
+                        count[i] = n + 1
+                        if n + 1 == key.shape[1]:
+                            _select(key[i], row[i], n + 1, kept)
+                            count[i], most[i] = kept, key[i, kept - 1]
 
 
 @nb.njit(cache=True)
-def _listed(key, row):
-    """The entries of all lists one after the other: arc, cost, row."""
-    size, most = key.shape[0], key.shape[2]
+def _listed(arcs, kept, key, row, count, rows):
+    """The entries of all lists one after the other, and what comes after them."""
+    bound, last = np.full(arcs.size, FAR), np.full(arcs.size, rows)
     n = 0
-    for a in range(size):
-        for b in range(size):
-            for j in range(most):
-                n += key[a, b, j] < FAR
-    arc, cost, rows = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    for i in range(arcs.size):
+        if count[i] >= kept:  # the others are no cheaper than the dearest
+            _select(key[i], row[i], count[i], kept)
+            bound[i], last[i], count[i] = key[i, kept - 1], row[i, kept - 1], kept
+        n += count[i]
+    arc, cost, rows_of = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     n = 0
-    for a in range(size):
-        for b in range(size):
-            for j in range(most):
-                if key[a, b, j] < FAR:
-                    arc[n], cost[n], rows[n] = a * size + b, key[a, b, j], row[a, b, j]
-                    n += 1
-    return arc, cost, rows
+    for i in range(arcs.size):
+        for j in range(count[i]):
+            arc[n], cost[n], rows_of[n] = arcs[i], key[i, j], row[i, j]
+            n += 1
+    return (arc, cost, rows_of), bound, last
+
+
+@dataclass
+class Found:
+    """Swaps, and what is known of those that are not among them.
+
+    Every other swap of arc ``arcs[i]`` = a (F + 1) + b costs more than ``bound[i]``, or as much and its customer comes
+    after ``last[i]``. Where there is no other swap the bound is `FAR`.
+    """
+
+    arcs: np.ndarray
+    bound: np.ndarray
+    last: np.ndarray
+    swaps: tuple[np.ndarray, np.ndarray, np.ndarray]  # arc, cost, row
 
 
 class Cheapest:
-    """The `most` cheapest swaps of every pair of funds, over blocks of customers that come one after the other.
+    """The `most` cheapest swaps of some pairs of funds, over blocks of customers that come one after the other.
 
     Ties go to the lower row, so the blocks do not show in the result.
+
+    Parameters
+    ----------
+    funds : int
+    arcs : (n,) int64
+        a (F + 1) + b, rising.
+    most : int
+        Swaps kept of each.
+    theta : float
+        What a swap may lose.
+    after, after_row : (n,) int64, optional
+        Only swaps are wanted that cost more than `after`, or as much and come after customer `after_row`.
     """
 
-    def __init__(self, funds: int, most: int, theta: float):
-        size = funds + 1
-        self.theta, self.size = theta, size
-        self.key = np.full((size, size, most), FAR)
-        self.row = np.full((size, size, most), -1, np.int64)
-        self._most = np.full((size, size), theta + 1.0)  # losses are whole
+    def __init__(
+        self,
+        funds: int,
+        arcs: np.ndarray,
+        most: int,
+        theta: float = float(FAR),
+        after: np.ndarray | None = None,
+        after_row: np.ndarray | None = None,
+    ):
+        n, size = arcs.size, funds + 1
+        self.arcs, self.theta = arcs, theta
+        self._begin, self._to = np.searchsorted(arcs, np.arange(size + 1) * size), arcs % size
+        self._after = np.full(n, -1, np.int64) if after is None else after
+        self._after_row = np.full(n, -1, np.int64) if after_row is None else after_row
+        self._kept, self._count = most, np.zeros(n, np.int64)
+        self._key, self._row = np.empty((2, n, 2 * most), np.int64)
+        self._most = np.full(n, min(theta, float(FAR)) + 1.0)  # losses are whole
 
     def add(
         self,
@@ -111,22 +181,23 @@ class Cheapest:
         rows: np.ndarray,
     ) -> None:
         """Look at some customers, whose numbers are `rows`; all on the host."""
-        data = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen)
-        _cheapest(*data, rows, self.key, self.row, self._most, nb.get_num_threads())
+        _cheapest(
+            revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, rows, self._begin, self._to, self._after,
+            self._after_row, self._kept, self._key, self._row, self._count, self._most, nb.get_num_threads(),
+        )  # fmt: skip
 
-    def swaps(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-        """(arc, cost, row), and (F + 1, F + 1) what any other swap costs at least."""
-        bound = self.key[:, :, 0].copy()  # a full list: the others are no cheaper than its dearest
+    def found(self, rows: int) -> Found:
+        """The swaps kept, of `rows` customers in all."""
+        (arc, cost, row), bound, last = _listed(self.arcs, self._kept, self._key, self._row, self._count, rows)
         if self.theta < FAR:
             np.minimum(bound, np.int64(self.theta), out=bound)
-        return _listed(self.key, self.row), bound
+        return Found(self.arcs, bound, last, (arc, cost, row))
 
 
-def most_swaps(funds: int, rows: int, wrong: int) -> int:
-    """How many swaps of a pair are kept.
+def list_size(arcs: int, slots: int, wrong: int) -> int:
+    """How many swaps are kept of each of so many arcs.
 
-    Not fewer than four, and twice as many as there are exposures to put right, for all of them may need the same pair;
-    so long as the lists of all pairs stay small, in themselves or beside what is known of `rows` customers.
+    Not fewer than four, and twice as many as there are exposures to put right, for all of them may need the same arc;
+    so long as all lists stay small, in themselves or beside what is known of the customers' `slots`.
     """
-    pairs = (funds + 1) ** 2
-    return max(4, min(2 * wrong + 4, max(min(256, (1 << 22) // pairs), rows // 4 // pairs)))
+    return max(4, min(2 * wrong + 4, max(min(LONGEST, LISTED // arcs), slots // EACH // arcs)))

@@ -5,34 +5,36 @@ Nodes are the funds and the empty slot (node F). At prices where every customer 
 keeps that true, so the plan is the best one when the last fund is right (Ahuja, Magnanti, Orlin, *Network Flows*,
 1993, section 9.7). Costs are whole units: no rounding, no tolerance.
 
-Two things make it quick. Only swaps up to a bound are at hand, and an arc is never taken to cost more than its bound: a
-path that rests on a bound is no path, but the prices it gives are still right, and more swaps can be fetched. And one
-search serves many funds: paths that share no fund do not touch each other's customers.
+Two things make it quick. Only some swaps are at hand, and an arc is never taken to cost more than its bound, which all
+others cost at least: a path that rests on a bound is no path, but the prices it gives are still right, and the swaps
+that are missing can be added. And one search serves many funds: paths that share no fund do not touch each other's
+customers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.allocation._heaps import build, grown, merge
-from ptofa_gpu.ops._rows import EMPTY, holds, mask_words, may_see, units
+from ptofa_gpu.allocation._heaps import empty, push_all
+from ptofa_gpu.allocation._moves import (
+    DONE,
+    FAR,
+    MISSING,
+    MOVES,
+    PATHS,
+    STOPPED,
+    WIDEN,
+    Arcs,
+    Customers,
+    Slack,
+    State,
+    clean_all,
+    run,
+)
 
-FAR = np.int64(1) << np.int64(62)
-DONE, WIDEN, STOPPED = 0, 1, 2
-
-
-@dataclass
-class Exchange:
-    """What `exchange` did: its status, potentials (F + 1,) in units, and how many paths and moves it took."""
-
-    status: int
-    potential: np.ndarray
-    paths: int
-    moves: int
+__all__ = ["DONE", "FAR", "MISSING", "STOPPED", "WIDEN", "Customers", "Exchange", "Supply"]
 
 
 @dataclass
@@ -49,279 +51,113 @@ class Supply:
     low_bonus: int
 
 
-@nb.njit(inline="always")
-def _slack_cost(price, unused, free, low_bonus, a, b, funds):
-    """Cost of the arc that moves no customer: a = F leaves one more of b unused, b = F uses one more of a."""
-    if a == funds:
-        return price[b] if unused[b] < free[b] else price[b] + low_bonus
-    if b == funds and unused[a] > 0:
-        return -price[a] if unused[a] <= free[a] else -(price[a] + low_bonus)
-    return FAR
-
-
-@nb.njit(inline="always")
-def _slack_limit(unused, free, a, b, funds):
-    """How often the arc that moves no customer can be taken at its cost."""
-    if a == funds:
-        return free[b] - unused[b] if unused[b] < free[b] else FAR
-    return unused[a] if unused[a] <= free[a] else unused[a] - free[a]
-
-
-@nb.njit(cache=True)
-def _search(cost, price, unused, free, low_bonus, imbalance, potential, distance, parent, visited, order):
-    """Dijkstra from every node with too much until every node with too little is reached; how many nodes were visited.
-
-    `order` lists them by distance.
-    """
-    size = cost.shape[0]
-    funds = size - 1
-    sinks = 0
-    for v in range(size):
-        distance[v] = 0 if imbalance[v] > 0 else FAR
-        parent[v] = -1
-        visited[v] = False
-        sinks += imbalance[v] < 0
-    n = 0
-    while sinks > 0:
-        a = -1
-        for v in range(size):
-            if not visited[v] and distance[v] < FAR and (a < 0 or distance[v] < distance[a]):
-                a = v
-        if a < 0:
-            break
-        visited[a] = True
-        order[n] = a
-        n += 1
-        sinks -= imbalance[a] < 0
-        base = distance[a] + potential[a]
-        for b in range(size):
-            if not visited[b]:
-                c = cost[a, b]
-                if a == funds or b == funds:
-                    c = min(c, _slack_cost(price, unused, free, low_bonus, a, b, funds))
-                if c < FAR and base + c - potential[b] < distance[b]:
-                    distance[b] = base + c - potential[b]
-                    parent[b] = a
-    return n
-
-
-@nb.njit(inline="always")
-def _is_valid(chosen, u, a, b, funds):
-    """Whether customer u still holds a and could have b."""
-    return holds(chosen, u, -1 if a == funds else a) and (b == funds or not holds(chosen, u, b))
-
-
-@nb.njit(cache=True)
-def _clean(chosen, a, b, head, bound, cost, key, row, left, right, rank, stack):
-    """Drop swaps from the top of a -> b that have become impossible, and note what the arc costs at least."""
-    funds = head.shape[0] - 1
-    e = head[a, b]
-    while e >= 0 and not _is_valid(chosen, row[e], a, b, funds):
-        e = merge(left[e], right[e], key, row, left, right, rank, stack)
-    head[a, b] = e
-    cost[a, b] = min(key[e], bound[a, b]) if e >= 0 else bound[a, b]
-
-
-@nb.njit(inline="always")
-def _is_real(cost, head, key, price, unused, free, low_bonus, a, b, funds):
-    """Whether the arc's cost is that of a swap at hand or of leaving quota unused, and not a mere bound."""
-    if head[a, b] >= 0 and key[head[a, b]] == cost[a, b]:
-        return True
-    if a != funds and b != funds:
-        return False
-    return _slack_cost(price, unused, free, low_bonus, a, b, funds) <= cost[a, b]
-
-
-@nb.njit(cache=True)
-def _exchange(
-    revenue, tolerance, risk, mask, offset, scale, chosen, imbalance, price, unused, free, low_bonus, bound, head, key,
-    row, left, right, rank, used, potential, max_paths,
-):  # fmt: skip
-    """Move customers until every fund is right. Returns status, paths, moves; updates chosen, imbalance, potential."""
-    size = head.shape[0]
-    funds = size - 1
-    stack = np.empty(256, np.int64)
-    cost = np.full((size, size), FAR)
-    for a in range(size):
-        for b in range(size):
-            if a != b:
-                _clean(chosen, a, b, head, bound, cost, key, row, left, right, rank, stack)
-    distance, parent, visited = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.bool_)
-    order, path, touched = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.bool_)
-    # customers taken off the heaps together, where each arc's begin, and in which turn a customer was taken last
-    batch, begin, seen = np.empty(64, np.int64), np.empty(size + 1, np.int64), np.zeros(chosen.shape[0], np.int64)
-    paths = moves = turn = 0
-    while (imbalance != 0).any():
-        if paths >= max_paths:
-            return STOPPED, paths, moves
-        found = _search(cost, price, unused, free, low_bonus, imbalance, potential, distance, parent, visited, order)
-        if found == 0 or imbalance[order[found - 1]] >= 0:
-            reach = FAR  # some fund cannot be reached at all: the prices of those that can are still right
-            for i in range(found):
-                if imbalance[order[i]] < 0:
-                    reach = distance[order[i]]
-            if reach == FAR:
-                return WIDEN, paths, moves
-        else:
-            reach = distance[order[found - 1]]
-        for v in range(size):
-            potential[v] += min(distance[v], reach)
-        touched[:] = False
-        before = paths
-        for i in range(found):
-            sink = order[i]
-            if imbalance[sink] >= 0 or distance[sink] > reach:
-                continue
-            n = 0
-            v = sink
-            free_path = True
-            while v >= 0 and free_path:
-                free_path = not touched[v]
-                path[n] = v
-                n += 1
-                v = parent[v]
-            for s in range(n - 1):
-                if not free_path:
-                    break
-                free_path = _is_real(cost, head, key, price, unused, free, low_bonus, path[s + 1], path[s], funds)
-            if not free_path:
-                continue
-            source = path[n - 1]
-            for s in range(n):
-                touched[path[s]] = True
-            paths += 1
-            again = True
-            while again:  # as often as customers are tied along the whole path
-                # take them all off the heaps first: those of the arc with the fewest say how many move
-                amount, taken = min(imbalance[source], -imbalance[sink]), 0
-                for s in range(n - 1):
-                    a, b = path[s + 1], path[s]
-                    begin[s] = taken
-                    if (a == funds or b == funds) and (
-                        _slack_cost(price, unused, free, low_bonus, a, b, funds) + potential[a] == potential[b]
-                    ):
-                        amount = min(amount, _slack_limit(unused, free, a, b, funds))
-                        continue
-                    turn += 1
-                    e = head[a, b]
-                    while taken - begin[s] < amount and e >= 0 and key[e] == cost[a, b]:
-                        head[a, b] = merge(left[e], right[e], key, row, left, right, rank, stack)
-                        if seen[row[e]] != turn and _is_valid(chosen, row[e], a, b, funds):
-                            seen[row[e]] = turn
-                            if taken == batch.size:
-                                batch = grown(batch, taken)
-                            batch[taken] = e
-                            taken += 1
-                        e = head[a, b]
-                    amount = min(amount, taken - begin[s])
-                begin[n - 1] = taken
-                for s in range(n - 1):
-                    a, b = path[s + 1], path[s]
-                    if begin[s + 1] == begin[s]:
-                        unused[b if a == funds else a] += amount if a == funds else -amount
-                        continue
-                    for i in range(begin[s] + amount, begin[s + 1]):
-                        e = batch[i]
-                        left[e], right[e], rank[e] = -1, -1, 1
-                        head[a, b] = merge(head[a, b], e, key, row, left, right, rank, stack)
-                    for i in range(begin[s], begin[s] + amount):
-                        u = row[batch[i]]
-                        for j in range(chosen.shape[1]):
-                            if chosen[u, j] == (-1 if a == funds else a):
-                                chosen[u, j] = -1 if b == funds else b
-                                break
-                        if used + 2 * size > key.size:
-                            key, row = grown(key, used), grown(row, used)
-                            left, right, rank = grown(left, used), grown(right, used), grown(rank, used)
-                        # what the customer could do now: swap b for something; another fund, or an empty slot, for a
-                        r_a = 0.0 if a == funds else units(revenue[u, a], scale) + offset[a]
-                        r_b = 0.0 if b == funds else units(revenue[u, b], scale) + offset[b]
-                        refill = a != funds and b != funds and holds(chosen, u, EMPTY)
-                        for c in range(size + refill):
-                            if c == size:
-                                loss, x, y = -r_a, funds, a
-                            elif c == funds:
-                                if b == funds:
-                                    continue
-                                loss, x, y = r_b, b, funds
-                            elif not may_see(tolerance, risk, mask, u, c):
-                                continue
-                            elif holds(chosen, u, c):
-                                if c == b or a == funds:
-                                    continue
-                                loss, x, y = units(revenue[u, c], scale) + offset[c] - r_a, c, a
-                            else:
-                                loss, x, y = r_b - (units(revenue[u, c], scale) + offset[c]), b, c
-                            if loss < bound[x, y]:
-                                key[used], row[used] = np.int64(loss), u
-                                left[used], right[used], rank[used] = -1, -1, 1
-                                head[x, y] = merge(head[x, y], used, key, row, left, right, rank, stack)
-                                used += 1
-                    moves += amount
-                imbalance[source] -= amount
-                imbalance[sink] += amount
-                for s in range(n):
-                    for w in range(size):
-                        if w != path[s]:
-                            _clean(chosen, path[s], w, head, bound, cost, key, row, left, right, rank, stack)
-                            _clean(chosen, w, path[s], head, bound, cost, key, row, left, right, rank, stack)
-                again = imbalance[source] > 0 and imbalance[sink] < 0
-                for s in range(n - 1):
-                    a, b = path[s + 1], path[s]
-                    c = cost[a, b]
-                    if a == funds or b == funds:
-                        c = min(c, _slack_cost(price, unused, free, low_bonus, a, b, funds))
-                    again = again and c < FAR and c + potential[a] - potential[b] == 0
-                    again = again and _is_real(cost, head, key, price, unused, free, low_bonus, a, b, funds)
-        if paths == before:
-            return WIDEN, paths, moves
-    return DONE, paths, moves
-
-
-def exchange(
-    revenue: Any,
-    tolerance: Any,
-    risk: Any,
-    mask: Any,
-    offset: np.ndarray,
-    scale: float,
-    chosen: np.ndarray,
-    imbalance: np.ndarray,
-    supply: Supply,
-    bound: np.ndarray,
-    swaps: tuple[np.ndarray, np.ndarray, np.ndarray],
-    max_paths: int,
-) -> Exchange:
-    """Put every fund right along shortest paths over `swaps`.
+class Exchange:
+    """Puts every fund right along shortest paths over the swaps at hand.
 
     Parameters
     ----------
-    revenue, tolerance, risk, mask, offset, scale
-        As in `price_pass`.
-    chosen : (n, K) int16, updated
-        The best choice of these customers at these prices.
+    customers : Customers
+        Those who offer the swaps, with their best choice at these prices; `chosen` is updated.
     imbalance : (F + 1,) int64
         Exposures that each fund has too many (negative: too few), and last slots that stay empty too many.
     supply : Supply
         Its `unused` is updated.
     bound : (F + 1, F + 1) int64
-        Every swap a -> b that costs less than bound[a, b] is in `swaps`.
+        Every swap a -> b that costs less than bound[a, b] is in `swaps`; `FAR` where a = b. Updated by `add`.
     swaps : (arc, cost, row)
-        From `candidates`; rows count within these customers.
-    max_paths : int
-        Stop after about as many paths, with status ``STOPPED``.
+        arc = a (F + 1) + b, cost in units, and the customer.
 
-    Returns
-    -------
-    Exchange
-        ``WIDEN`` where every path left rests on a bound.
+    Attributes
+    ----------
+    potential : (F + 1,) int64
+        By how much each fund has become dearer than the empty slot is: what a customer gains by it at the old prices.
+    paths, moves, entries : int
+        Taken so far, and how many swaps are at hand or were.
+    missing : (n,) int64
+        The customers who must be there before it can go on.
     """
-    size = imbalance.size
-    arc, cost, row = swaps
-    heaps = build(arc, cost, row, size, max(1024, arc.size // 4))
-    potential = np.zeros(size, np.int64)
-    status, paths, moves = _exchange(
-        revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, imbalance.astype(np.int64), supply.price,
-        supply.unused, supply.free, np.int64(supply.low_bonus), bound, *heaps, arc.size, potential, max_paths,
-    )  # fmt: skip
-    return Exchange(status, potential, paths, moves)
+
+    def __init__(
+        self,
+        customers: Customers,
+        imbalance: np.ndarray,
+        supply: Supply,
+        bound: np.ndarray,
+        swaps: tuple[np.ndarray, np.ndarray, np.ndarray],
+    ):
+        size, n = imbalance.size, swaps[0].size
+        self._slack = Slack(supply.price, supply.unused, supply.free, supply.low_bonus)
+        self._arcs = Arcs(bound.copy(), np.full((size, size), -1), bound)
+        potential, distance, parent, order, path = np.zeros((5, size), np.int64)
+        touched, count = np.zeros(size, np.bool_), np.zeros(9, np.int64)
+        self._state = State(imbalance.astype(np.int64), potential, distance, parent, order, path, touched, count)
+        self._blocked, self.missing = np.zeros((size, size), np.bool_), np.empty(0, np.int64)
+        self._heaps, self.entries = push_all(empty(size, n + max(1024, n // 4)), 0, *swaps)
+        self.customers, self._seen = customers, np.zeros(0, np.int64)
+        self.meet(customers)
+        clean_all(customers, self._heaps, self._arcs, np.flatnonzero(self._heaps.head >= 0))
+
+    @property
+    def imbalance(self) -> np.ndarray:
+        """(F + 1,) what is left to put right."""
+        return self._state.imbalance
+
+    @property
+    def potential(self) -> np.ndarray:
+        """(F + 1,) as above."""
+        return self._state.potential
+
+    @property
+    def paths(self) -> int:
+        """Paths so far."""
+        return int(self._state.count[PATHS])
+
+    @property
+    def moves(self) -> int:
+        """Swaps made so far."""
+        return int(self._state.count[MOVES])
+
+    def run(self, max_paths: int) -> int:
+        """Go on until every fund is right, but no further than about so many paths.
+
+        Returns
+        -------
+        int
+            ``DONE``; ``STOPPED`` after `max_paths`; ``WIDEN`` where every path left rests on a bound; ``MISSING`` where
+            the next path is that of customers who are not there.
+        """
+        self._blocked[:] = False
+        status, self._heaps, self.entries, self.missing = run(
+            self.customers, self._heaps, self.entries, self._arcs, self._slack, self._state, self._seen, self._blocked,
+            max_paths,
+        )  # fmt: skip
+        return int(status)
+
+    def meet(self, customers: Customers) -> None:
+        """The customers there were, and any who are new."""
+        self.customers, more = customers, len(customers.chosen) - self._seen.size
+        if more > 0:
+            self._seen = np.append(self._seen, np.zeros(more, np.int64))
+
+    def wanted(self, most: int) -> np.ndarray:
+        """The arcs of which more swaps are wanted: all that are in the way, and the next to be, about `most` in all.
+
+        Returns
+        -------
+        (n,) int64, rising: a (F + 1) + b.
+        """
+        arcs, potential = self._arcs, self._state.potential
+        ahead = arcs.bound + potential[:, None] - potential  # how much dearer paths may become before it is in the way
+        rests = (arcs.cost == arcs.bound) & (arcs.bound < FAR)
+        np.fill_diagonal(rests, False)
+        some = np.flatnonzero(rests)
+        ahead = ahead.ravel()[some]
+        if some.size > most:
+            some = some[ahead <= np.partition(ahead, most)[most]]
+        return np.union1d(some, np.flatnonzero(self._blocked))
+
+    def add(self, wanted: np.ndarray, bound: np.ndarray, swaps: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """More swaps of the arcs `wanted`, and what those of them cost at least that are still not at hand."""
+        self._arcs.bound.ravel()[wanted] = bound
+        self._heaps, self.entries = push_all(self._heaps, self.entries, *swaps)
+        clean_all(self.customers, self._heaps, self._arcs, wanted)

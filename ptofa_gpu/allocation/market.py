@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ptofa_gpu.allocation.watch import Watch
 
 # rough costs in nanoseconds, only to choose between another pass and another path; they never depend on the machine
-_ROW, _PAIR, _SOLVE, _PATH, _NODE, _ARC = 4.0, 1.0, 0.055, 2000.0, 40.0, 1.2
+_ROW, _PAIR, _SOLVE, _PATH, _NODE, _ARC = 4.0, 1.0, 0.055, 2000.0, 40.0, 0.3
 
 
 class Market:
@@ -76,7 +76,12 @@ class Market:
     def worth(passes: Passes) -> float:
         """How many exposures the exchange puts right in the time of a step of Newton's method."""
         n = passes.funds
-        return ((_ROW + _PAIR * n) * passes.rows * passes.k + _SOLVE * n**3) / (_PATH + _NODE * n + _ARC * n**2)
+        return ((_ROW + _PAIR * n) * passes.rows * passes.k + _SOLVE * n**3) / Market.path(n)
+
+    @staticmethod
+    def path(n: int) -> float:
+        """Nanoseconds that the exchange takes for a path between n funds, about."""
+        return _PATH + _NODE * n + _ARC * n**2
 
     def enough(self, passes: Passes) -> float:
         """How many exposures in the wrong place the exchange puts right in less time than a pass takes."""

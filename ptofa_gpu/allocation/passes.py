@@ -15,7 +15,7 @@ import numpy as np
 from ptofa_gpu._lazy import require
 from ptofa_gpu.allocation.auction import auction_phase
 from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
-from ptofa_gpu.allocation.candidates import FAR, Cheapest, most_swaps
+from ptofa_gpu.allocation.candidates import FAR, Cheapest, Found, list_size
 from ptofa_gpu.allocation.dual import Choices, windows
 from ptofa_gpu.allocation.ties import Groups
 from ptofa_gpu.device import array_namespace, to_device
@@ -23,7 +23,7 @@ from ptofa_gpu.ops._rows import every
 from ptofa_gpu.ops.choices import choices, take
 from ptofa_gpu.ops.order import order_slots
 from ptofa_gpu.ops.price import price_pass
-from ptofa_gpu.ops.swaps import collect_swaps, gather, near_rows, scatter, swap_margins
+from ptofa_gpu.ops.swaps import collect_swaps, gather, holders, near_rows, scatter, swap_margins
 from ptofa_gpu.ops.totals import count_funds
 
 if TYPE_CHECKING:
@@ -38,18 +38,6 @@ ROOM = 16
 PORTION = 1 << 22
 #: Customers in the sample that says how far a window must reach.
 MARGINS = 50_000
-
-
-@dataclass
-class Candidates:
-    """Customers who can take part in an exchange, copied together on the host, and their swaps."""
-
-    rows: np.ndarray
-    data: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
-    chosen: np.ndarray
-    swaps: tuple[np.ndarray, np.ndarray, np.ndarray]
-    bound: np.ndarray
-    theta: float
 
 
 @dataclass
@@ -91,7 +79,7 @@ class Passes:
         self.source, self.k, self.scale, self.where = source, k, scale, source.device
         self.rows, self.funds = source.shape
         self.count = 0
-        self._host = (tolerance, risk, mask, slots)
+        self.limits_on_host = (tolerance, risk, mask, slots)
         self._moved: dict[int, tuple[Any, ...]] = {}
 
     @classmethod
@@ -113,7 +101,7 @@ class Passes:
         """Tolerance, risk, mask and slots of a block, where the work is done; copied once if E is there as a whole."""
         if lo in self._moved:
             return self._moved[lo]
-        tolerance, risk, mask, slots = self._host
+        tolerance, risk, mask, slots = self.limits_on_host
         own = (x if x is None or x is risk else x[lo:hi] for x in (tolerance, risk, mask, slots))
         there = tuple(None if x is None else to_device(x, self.where) for x in own)
         if self.source.is_one_array:
@@ -124,7 +112,7 @@ class Passes:
         """Passes over the customers 0, stride, 2 stride, ...; copied together, on the host."""
         if stride == 1 and self.where == "cpu" and self.source.is_one_array:
             return self
-        tolerance, risk, mask, slots = self._host
+        tolerance, risk, mask, slots = self.limits_on_host
         some = RevenueBlocks([ArrayRows(to_device(self.source.every(stride), "cpu"))])
         tolerance, mask, slots = every(0, stride, tolerance, mask, slots)
         return Passes(some, tolerance, risk, mask, slots, self.k, self.scale)
@@ -176,7 +164,7 @@ class Passes:
         """Prices after a phase of an auction; for few customers, who are copied to the host."""
         self.count += 1
         revenue = to_device(self.source.assemble(), "cpu")
-        return auction_phase(revenue, *self._host, self.k, self.scale, quota, eps, price)
+        return auction_phase(revenue, *self.limits_on_host, self.k, self.scale, quota, eps, price)
 
     def take(self, offset: np.ndarray, chosen: Any) -> None:
         """Write what everybody takes."""
@@ -214,17 +202,18 @@ class Passes:
         place = min(-(-wanted * margins.size // at), margins.size - 1)
         return float(max(np.partition(margins, place)[place], 1.0))
 
-    def near(self, offset: np.ndarray, chosen: Any, theta: float, wrong: int) -> Candidates:
-        """The customers with a swap that loses at most theta, and their swaps.
+    def near(self, offset: np.ndarray, chosen: Any, theta: float, wrong: int) -> Found:
+        """The swaps that lose at most theta.
 
-        `wrong` exposures are to be put right: it depends on them how many customers are too many. Where there are too
-        many only the cheapest swaps of every pair of funds come back.
+        `wrong` exposures are to be put right: it depends on them how many swaps are too many. Where there are too many
+        only the cheapest of every pair of funds come back.
         """
         self.count += 1
         few = min(max(ALL_SWAPS, SWAPS_EACH * wrong), MOST_SWAPS)
         most_rows = max(few // (self.k * self.funds), ROOM * self.rows // (4 * self.funds))
         if np.isinf(theta) and self.rows * self.k * self.funds > few:
             most_rows = 0
+        arcs = np.flatnonzero(~np.eye(self.funds + 1, dtype=np.bool_))
         parts: list[_Some] = []
         cheapest, found = None, 0
         for lo, hi, data, _ in self._blocks():
@@ -232,7 +221,7 @@ class Passes:
             near_here = near_rows(*data, offset, self.scale, part, theta)
             found += len(near_here)
             if cheapest is None and found > most_rows:
-                cheapest = Cheapest(self.funds, most_swaps(self.funds, self.rows, wrong), min(theta, float(FAR)))
+                cheapest = self._lists(arcs, wrong, theta)
                 while parts:
                     self._add(cheapest, parts.pop(0), offset)
             for some in self._portions(near_here) if cheapest else (near_here,):
@@ -243,24 +232,39 @@ class Passes:
                     parts.append(own)
         if cheapest is None:
             all_of_them = _together(parts)
-            data = (all_of_them.revenue, all_of_them.tolerance, self._host[1], all_of_them.mask)
+            data = (all_of_them.revenue, all_of_them.tolerance, self.limits_on_host[1], all_of_them.mask)
             most = min(max(few, ROOM * self.rows // 24), MOST_SWAPS)
             swaps = collect_swaps(*data, offset, self.scale, all_of_them.held, theta, most)
             if swaps is not None:
-                bound = np.full((self.funds + 1,) * 2, FAR if np.isinf(theta) else np.int64(theta))
-                return Candidates(all_of_them.rows, data, all_of_them.held, swaps, bound, theta)
-            cheapest = Cheapest(self.funds, most_swaps(self.funds, self.rows, wrong), min(theta, float(FAR)))
+                bound = np.full(arcs.size, FAR if np.isinf(theta) else np.int64(theta))
+                arc, cost, row = swaps
+                return Found(arcs, bound, np.full(arcs.size, self.rows), (arc, cost, all_of_them.rows[row]))
+            cheapest = self._lists(arcs, wrong, theta)
             self._add(cheapest, all_of_them, offset)
-        (arc, cost, row), bound = cheapest.swaps()
-        listed = np.zeros(self.rows, np.bool_)
-        listed[row] = True
-        rows = np.flatnonzero(listed)
-        data, held = self._rows(rows, chosen)
-        number = np.cumsum(listed, dtype=np.int32) - 1
-        return Candidates(rows, data, held, (arc, cost, number[row].astype(np.int64)), bound, theta)
+        return cheapest.found(self.rows)
+
+    def more(
+        self, offset: np.ndarray, chosen: Any, arcs: np.ndarray, bound: np.ndarray, last: np.ndarray, wrong: int
+    ) -> Found:
+        """The next swaps of some arcs, those that cost more than `bound`, or as much and come after customer `last`."""
+        self.count += 1
+        cheapest = Cheapest(self.funds, arcs, list_size(arcs.size, self.rows * self.k, wrong), np.inf, bound, last)
+        funds = arcs // (self.funds + 1)
+        for lo, hi, data, _ in self._blocks():
+            part = self._of(chosen, lo, hi)
+            if isinstance(data[0], np.ndarray):
+                own = data[0], data[1], data[3], part
+                self._add(cheapest, _Some(np.arange(lo, hi), *own), offset)
+                continue
+            for some in self._portions(holders(part, funds, self.funds)):
+                self._add(cheapest, self._gathered(data, part, some, lo), offset)
+        return cheapest.found(self.rows)
+
+    def _lists(self, arcs: np.ndarray, wrong: int, theta: float) -> Cheapest:
+        return Cheapest(self.funds, arcs, list_size(arcs.size, self.rows * self.k, wrong), theta)
 
     def _add(self, cheapest: Cheapest, some: _Some, offset: np.ndarray) -> None:
-        data = (some.revenue, some.tolerance, self._host[1], some.mask, offset, self.scale, some.held)
+        data = (some.revenue, some.tolerance, self.limits_on_host[1], some.mask, offset, self.scale, some.held)
         cheapest.add(*data, some.rows)
 
     def _gathered(self, data: tuple[Any, ...], chosen: Any, rows: Any, first: int) -> _Some:
@@ -284,14 +288,15 @@ class Passes:
             rows = near_rows(*data, offset, self.scale, part, 0.0)
             revenue, tolerance = gather(data[0], rows), gather(data[1], rows)
             mask = None if data[3] is None else gather(data[3], rows)
-            held, risk = gather(part, rows), self._host[1]
+            held, risk = gather(part, rows), self.limits_on_host[1]
             if not groups.add(to_device(rows, "cpu") + lo, revenue, tolerance, risk, mask, offset, self.scale, held):
                 return None
         return groups
 
     # -- a few customers, on the host ----------------------------------------------------------------------------
-    def _rows(self, rows: np.ndarray, chosen: Any) -> tuple[Any, np.ndarray]:
-        tolerance, risk, mask, _ = self._host
+    def some(self, rows: np.ndarray, chosen: Any) -> tuple[tuple[Any, Any, Any, Any], np.ndarray]:
+        """Revenue, tolerance, risk and mask of some customers, and what they have, copied to the host."""
+        tolerance, risk, mask, _ = self.limits_on_host
         revenue = to_device(self.source.rows(rows), "cpu")
         return (revenue, tolerance[rows], risk, None if mask is None else mask[rows]), self.few(rows, chosen)
 
@@ -311,7 +316,7 @@ class Passes:
                 order_slots(block, part)
                 if not self._beside(chosen):
                     chosen[lo:hi] = to_device(part, "cpu")
-        if self._host[3] is not None:
+        if self.limits_on_host[3] is not None:
             chosen[chosen < 0] = -1
 
     def _beside(self, chosen: Any) -> bool:

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu.allocation.exchange import DONE, WIDEN, Supply, exchange
+from ptofa_gpu.allocation.exchange import DONE, MISSING, STOPPED, WIDEN, Exchange, Supply
 from ptofa_gpu.allocation.passes import ALL_SWAPS
 from ptofa_gpu.allocation.ties import deal, share_out
+from ptofa_gpu.allocation.window import Window
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.dual import Quotas
     from ptofa_gpu.allocation.market import Market
     from ptofa_gpu.allocation.passes import Passes
 
-PATHS_AT_A_TIME = 20_000
+#: Nanoseconds of paths after which the clock is looked at, roughly.
+AT_A_TIME = 5e7
 #: Rows the first window of an exchange takes in: at least so many, and so many for each exposure in the wrong place.
 FIRST_WINDOW, FOR_EACH = 8192, 64
-#: How much wider the next window is. Where one puts less than this share right the rest is far off: then its square,
-#: and with so few funds every pair gets a window of its own.
-WIDER, TOO_LITTLE, FEW_FUNDS = 4, 1 / 8, 32
+#: How much wider the next window is; while that is not likely to have more swaps than lists may hold, and so long as a
+#: window leaves less than this share in the wrong place.
+WIDER, MUCH = 4, 1 / 2
 
 
 class Settling:
@@ -66,20 +68,12 @@ class Settling:
         passes.put(self.chosen, rows, held)
 
     def put_right(self) -> bool:
-        """Exchanges over ever wider windows until the quotas are met; False: the time was up before."""
-        before = self.wrong()
-        theta = self._window(before)
+        """Exchanges until the quotas are met; False: the time was up before."""
+        theta = self._window(self.wrong())
         while not self.market.watch.expired():
             status, theta = self._exchange(theta)
             if status == DONE:
                 return True
-            if status == WIDEN:
-                left = self.wrong()
-                little = before - left < TOO_LITTLE * left
-                theta *= (math.inf if self.passes.funds <= FEW_FUNDS else WIDER**2) if little else WIDER
-                if theta > 2.0**52:
-                    theta = math.inf
-                before = left
         return False
 
     def _window(self, wrong: float) -> float:
@@ -91,7 +85,10 @@ class Settling:
         return self.passes.theta(self.market.bonus - self.price, self.chosen, min(wanted, rows // 4))
 
     def _exchange(self, theta: float) -> tuple[int, float]:
-        """One exchange over the swaps that lose at most theta: its status, and the theta it came to."""
+        """An exchange over the swaps that lose at most theta, and over more of those that turn out to be in the way.
+
+        Returns its status, and the theta of the next.
+        """
         market, passes, quotas, price = self.market, self.passes, self.quotas, self.price
         high, low = quotas.high.astype(np.int64), quotas.low.astype(np.int64)
         counts = passes.held(self.chosen)[:-1]
@@ -105,14 +102,33 @@ class Settling:
             supply.free = high
         if not excess.any():
             return DONE, theta
-        found = passes.near(market.bonus - price, self.chosen, theta, int(np.abs(excess).sum()))
-        done = exchange(
-            *found.data, market.bonus - price, market.scale, found.chosen, np.append(excess, -excess.sum()), supply,
-            found.bound, found.swaps, PATHS_AT_A_TIME,
-        )  # fmt: skip
-        passes.put(self.chosen, found.rows, found.chosen)
-        self.moves += done.moves
-        price = price - (done.potential[:-1] - done.potential[-1])
+        wrong = _total(excess)
+        window = Window(passes, market.bonus - price, self.chosen, theta, wrong)
+        work = Exchange(window.customers, np.append(excess, -excess.sum()), supply, window.bound, window.swaps)
+        status, narrow = STOPPED, window.is_small(WIDER)
+        while not market.watch.expired():
+            status = work.run(max(1, int(AT_A_TIME / market.path(passes.funds))))
+            if status == DONE:
+                break
+            if status == MISSING:
+                window.bring(work)
+            if status == WIDEN:
+                left = _total(work.imbalance)
+                if narrow and left < MUCH * wrong:
+                    theta *= WIDER
+                    break
+                narrow = False
+                if window.is_full(work):
+                    break
+                window.fetch(work, left)
+        window.write()
+        self.moves += work.moves
+        price = price - (work.potential[:-1] - work.potential[-1])
         # a fund that nobody has may be as cheap as it likes to be: no less than nothing
         self.price = price if quotas.floating else np.maximum(price, market.floor)
-        return done.status, found.theta
+        return status, theta
+
+
+def _total(imbalance: np.ndarray) -> int:
+    """How many exposures are in the wrong place, on either side."""
+    return int(np.abs(imbalance).sum())

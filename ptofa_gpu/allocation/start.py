@@ -19,8 +19,9 @@ from ptofa_gpu.allocation.settle import Settling
 
 #: Customers in the samples: the first holds an auction, the others refine its prices; and for each fund at least.
 SMALL_SAMPLE, FIRST_SAMPLE, GROWTH, EACH_FUND = 1024, 20_000, 8, 64
-#: Bytes of E that a sample may copy: so many, or so many for each customer there is.
-SAMPLE_BYTES, SAMPLE_EACH = 1 << 26, 24
+#: Bytes of E that a sample may copy: so many (for an auction among all, where there are few), or so many for each
+#: customer there is.
+SAMPLE_BYTES, AUCTION_BYTES, SAMPLE_EACH = 1 << 26, 1 << 28, 24
 #: Customers for each fund that it takes for Newton's method to find its way: the curvature of fewer is mostly noise.
 CURVATURE = 500
 #: Places for each slot with which an auction is held at most.
@@ -66,7 +67,7 @@ class Samples:
         market, everyone = self.market, self.everyone
         delta, size = None, FIRST_SAMPLE
         if warm_start is None:
-            some = self.every(everyone.rows if _few(everyone) else SMALL_SAMPLE)
+            some = self.every(everyone.rows, AUCTION_BYTES) if _few(everyone) else self.every(SMALL_SAMPLE)
             price = self._auction(some)
             if some.stride == 1:
                 return Beginning(price, None, True)
@@ -97,10 +98,10 @@ class Samples:
                 break
         return Beginning(price, delta, False)
 
-    def every(self, size: int) -> Sample:
+    def every(self, size: int, most_bytes: int = SAMPLE_BYTES) -> Sample:
         """So many customers, or more where there are many funds, spread evenly, with their share of the quotas."""
         rows, funds = self.everyone.rows, self.everyone.funds
-        most = max(SAMPLE_BYTES, SAMPLE_EACH * rows) // (4 * funds)
+        most = max(most_bytes, SAMPLE_EACH * rows) // (4 * funds)
         size = min(max(size, EACH_FUND * funds), most)
         stride = max(1, rows // size) if size < rows else 1
         if rows > most:

@@ -12,7 +12,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.device import is_cuda_array
+from ptofa_gpu.device import array_namespace, is_cuda_array
 from ptofa_gpu.ops._best import NONE, ROWS, best_keys, fund_of, key_bits, room, value_of
 from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, every, holds, mask_words, may_see, n_chunks, units
 
@@ -152,6 +152,19 @@ def near_rows(
     out = np.empty(int(found.sum()), np.int64)
     _write_near(near, found, out)
     return out
+
+
+def holders(chosen: Any, funds: np.ndarray, n_funds: int) -> Any:
+    """The customers who hold one of some funds; fund F stands for an empty slot.
+
+    Returns
+    -------
+    (n,) int64, rising, on the device where `chosen` is.
+    """
+    xp = array_namespace(chosen)
+    wanted = xp.zeros(n_funds + 2, xp.bool_)
+    wanted[xp.asarray(np.where(funds == n_funds, EMPTY, funds))] = True  # from the end: EMPTY, before it CLOSED
+    return xp.flatnonzero(wanted[chosen].any(axis=1))
 
 
 def gather(array: Any, rows: Any) -> np.ndarray:

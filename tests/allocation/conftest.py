@@ -5,6 +5,9 @@ from __future__ import annotations
 import numba
 import pytest
 
+from ptofa_gpu.allocation import optimal, passes, settle, start, window
+from ptofa_gpu.allocation.market import Market
+
 
 @pytest.fixture
 def numba_threads():
@@ -12,3 +15,23 @@ def numba_threads():
     before = numba.get_num_threads()
     yield lambda n: numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
     numba.set_num_threads(before)
+
+
+@pytest.fixture(params=["all swaps", "the cheapest swap of each pair", "and few customers at a time"])
+def narrow(request, monkeypatch):
+    """Samples and windows so small that every stage of the solver has something to do on tiny instances."""
+    small = {"SMALL_SAMPLE": 3, "FIRST_SAMPLE": 6, "GROWTH": 2, "EACH_FUND": 0, "CURVATURE": 0}
+    for name, value in small.items():
+        monkeypatch.setattr(start, name, value)
+    monkeypatch.setattr(optimal, "FIRST_SAMPLE", 6)
+    for name, value in {"FIRST_WINDOW": 1, "ALL_SWAPS": 0}.items():
+        monkeypatch.setattr(settle, name, value)
+    monkeypatch.setattr(Market, "enough", lambda *_: 0.0)
+    if request.param != "all swaps":
+        for name in ("ALL_SWAPS", "SWAPS_EACH", "ROOM"):
+            monkeypatch.setattr(passes, name, 0)
+        monkeypatch.setattr(passes, "list_size", lambda *_: 1)
+        monkeypatch.setattr(window, "ARCS_EACH", 0)
+    if request.param == "and few customers at a time":
+        for name in ("MOST_SWAPS", "ROOM", "ENTRIES"):
+            monkeypatch.setattr(window, name, 0)

@@ -8,10 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.allocation import optimal as optimal_module
 from ptofa_gpu.allocation import passes as passes_module
-from ptofa_gpu.allocation import settle, start
-from ptofa_gpu.allocation.market import Market
 from ptofa_gpu.errors import InfeasibleError, InputError
 from tests.allocation.oracles import brute_force, check_limits, low_ends, min_cost_flow_value, plan_value
 from tests.allocation.strategies import general_instances, instances
@@ -53,22 +50,6 @@ def test_slots_that_stay_empty_are_filled_again_with_what_was_given_up(arguments
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
     same_value(problem, plan, min_cost_flow_value(problem))
-
-
-@pytest.fixture(params=["all swaps", "the cheapest swaps of each pair"])
-def narrow(request, monkeypatch):
-    """Samples and windows so small that every stage of the solver has something to do on tiny instances."""
-    small = {"SMALL_SAMPLE": 3, "FIRST_SAMPLE": 6, "GROWTH": 2, "EACH_FUND": 0, "CURVATURE": 0}
-    for name, value in small.items():
-        monkeypatch.setattr(start, name, value)
-    monkeypatch.setattr(optimal_module, "FIRST_SAMPLE", 6)
-    for name, value in {"FIRST_WINDOW": 1, "ALL_SWAPS": 0}.items():
-        monkeypatch.setattr(settle, name, value)
-    monkeypatch.setattr(Market, "enough", lambda self, passes: 0.0)
-    if request.param != "all swaps":
-        for name in ("ALL_SWAPS", "SWAPS_EACH", "ROOM"):
-            monkeypatch.setattr(passes_module, name, 0)
-        monkeypatch.setattr(passes_module, "most_swaps", lambda *_: 1)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -246,23 +227,26 @@ def test_of_too_many_customers_only_the_cheapest_swaps_are_kept(monkeypatch):
     every = passes.near(offset, chosen, wide, 3)
     assert every.swaps[1].max() <= wide
     assert (every.bound == np.int64(wide)).all()
+    assert (every.last == 5_000).all()
     for name, value in (("ALL_SWAPS", 1000), ("SWAPS_EACH", 1), ("ROOM", 2)):
         monkeypatch.setattr(passes_module, name, value)
     few = passes.near(offset, chosen, wide, 3)
-    most = passes_module.most_swaps(8, 5_000, 3)
-    arc, cost, row = few.swaps
-    assert np.bincount(arc).max() == most < np.bincount(every.swaps[0]).max()
-    for pair in np.unique(every.swaps[0]):
-        # the cheapest, of equals those of the first customers; and the others are no cheaper than the bound
-        mine, theirs = (
-            np.lexsort((r, c))[:most]
-            for c, r in (
-                (cost[arc == pair], few.rows[row[arc == pair]]),
-                (every.swaps[1][every.swaps[0] == pair], every.rows[every.swaps[2][every.swaps[0] == pair]]),
-            )
-        )
-        np.testing.assert_array_equal(cost[arc == pair][mine], every.swaps[1][every.swaps[0] == pair][theirs])
-        kept = few.rows[row[arc == pair]][mine]
-        np.testing.assert_array_equal(kept, every.rows[every.swaps[2][every.swaps[0] == pair]][theirs])
-        full = len(kept) == most
-        assert few.bound[pair // 9, pair % 9] == (cost[arc == pair].max() if full else np.int64(wide))
+    most = passes_module.list_size(8 * 9, 5_000, 3)
+    assert np.bincount(few.swaps[0]).max() == most < np.bincount(every.swaps[0]).max()
+    bound, last = np.full(81, -1), np.full(81, -1)
+    bound[few.arcs], last[few.arcs] = few.bound, few.last
+    next_few = passes.more(offset, chosen, few.arcs[::2], few.bound[::2], few.last[::2], 3)
+    for i, pair in enumerate(few.arcs):
+        # the cheapest, of equals those of the first customers; and all others come after the last of them
+        theirs = _in_order(every, pair)
+        assert _in_order(few, pair) == theirs[:most]
+        full = len(theirs) >= most
+        assert (bound[pair], last[pair]) == (theirs[most - 1] if full else (np.int64(wide), 5_000))
+        if full and i % 2 == 0:  # the next ones; these lists have no limit, so there may be more than within `wide`
+            mine = _in_order(next_few, pair)
+            assert mine[: len(theirs) - most] == theirs[most : 2 * most]
+
+
+def _in_order(found, pair):
+    arc, cost, row = found.swaps
+    return sorted((int(c), int(r)) for c, r in zip(cost[arc == pair], row[arc == pair], strict=True))

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.allocation import memory
+from ptofa_gpu.allocation import exchange, memory, passes, settle, window
 from ptofa_gpu.errors import InputError, OutOfMemoryError
-from tests.allocation.strategies import instances
+from tests.allocation.strategies import general_instances, instances
 
 #: method and options; the optimum and the heuristic where some plan meets all constraints
 METHODS = [
@@ -60,6 +60,41 @@ def test_blocks_never_show_in_a_plan(tmp_path, instance, data):
         check_same_plan(wanted, plan)
         for name, values in wanted.columns().items():
             np.testing.assert_array_equal(plan.columns()[name], values)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(instances(), general_instances()), st.data())
+def test_blocks_never_show_at_any_stage_of_the_optimum(narrow, arguments, data):
+    E = arguments["revenue"]
+    cut = data.draw(st.integers(0, len(E)))
+    options = {"method": "optimal", "device": "cpu", "on_infeasible": "relax"}
+    wanted = ptofa.allocate(ptofa.AllocationProblem(**arguments), **options)
+    parts = ptofa.AllocationProblem(**(arguments | {"revenue": [E[:cut], E[cut:]]}))
+    check_same_plan(wanted, ptofa.allocate(parts, **options))
+
+
+@pytest.mark.parametrize("room", [0, 1 << 24])
+def test_customers_are_fetched_when_they_are_to_move(monkeypatch, room):
+    """Those who are in the lists are copied where there is room, and else one path's after another's."""
+    monkeypatch.setattr(window, "MOST_SWAPS", room)
+    monkeypatch.setattr(window, "ROOM", 0)
+    monkeypatch.setattr(settle, "ALL_SWAPS", 0)
+    monkeypatch.setattr(settle, "FIRST_WINDOW", 1)
+    monkeypatch.setattr(passes, "ALL_SWAPS", 0)
+    monkeypatch.setattr(passes, "SWAPS_EACH", 0)
+    monkeypatch.setattr(passes, "ROOM", 0)
+    monkeypatch.setattr(passes, "list_size", lambda *_: 8)
+    rng, status = np.random.default_rng(4), []
+    E = rng.lognormal(0, 1, (20_000, 12)).astype(np.float32).round(1)
+    quota = np.bincount(rng.choice(12, len(E), p=np.arange(1, 13) / 78), minlength=12)
+    wanted = ptofa.allocate(ptofa.AllocationProblem(E, quota), "optimal", device="cpu")
+    run = exchange.Exchange.run
+    monkeypatch.setattr(exchange.Exchange, "run", lambda self, n: status.append(run(self, n)) or status[-1])
+    plan = ptofa.allocate(ptofa.AllocationProblem([E[:7000], E[7000:]], quota), "optimal", device="cpu")
+    check_same_plan(wanted, plan)
+    assert (exchange.MISSING in status) == (room == 0)
+    assert exchange.WIDEN in status
+    assert plan.status == "optimal"
 
 
 THREADS = """

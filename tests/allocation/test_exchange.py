@@ -1,0 +1,102 @@
+"""The exchange's parts: heaps against Python's, lists of swaps against sorting, and a run that goes on after a stop."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ptofa_gpu as ptofa
+from ptofa_gpu.allocation import _heaps, settle
+from ptofa_gpu.allocation._heaps import KEY, ROW
+from ptofa_gpu.allocation.candidates import FAR, Cheapest, list_size
+
+swap = st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6))  # arc, key, row
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(swap, max_size=30), st.lists(st.one_of(swap, st.integers(0, 3)), max_size=80))
+def test_heaps_give_the_least_entry_whatever_the_order(first, steps):
+    columns = np.array(first, np.int64).reshape(-1, 3).T
+    heaps, used = _heaps.push_all(_heaps.empty(2, 1), 0, *columns)
+    wanted = [[] for _ in range(4)]
+    for arc, key, row in first:
+        heapq.heappush(wanted[arc], (key, row))
+    for step in [*steps, *(arc for arc in range(4) for _ in range(len(first) + len(steps)))]:
+        if isinstance(step, tuple):
+            arc, key, row = step
+            heaps = _heaps.with_room(heaps, used, 1)
+            _heaps.push(heaps, used, arc // 2, arc % 2, key, row)
+            heapq.heappush(wanted[arc], (key, row))
+            used += 1
+            continue
+        top = heaps.head[step // 2, step % 2]
+        assert (top < 0) == (not wanted[step])
+        if wanted[step]:
+            assert (heaps.entry[top, KEY], heaps.entry[top, ROW]) == heapq.heappop(wanted[step])
+            _heaps.pop(heaps, step // 2, step % 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_lists_are_the_next_swaps_in_order(data):
+    """Of some arcs, after what was fetched before, as sorting all swaps gives them; blocks and threads do not show."""
+    rows, funds, k = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 4)), data.draw(st.integers(1, 2))
+    k = min(k, funds)
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    E = rng.integers(0, 5, (rows, funds)).astype(np.float32)
+    tolerance, risk = rng.integers(1, 4, rows).astype(np.int8), rng.integers(1, 3, funds).astype(np.int8)
+    offset = rng.integers(-3, 3, funds).astype(np.float64)
+    chosen = np.stack([rng.permutation(np.append(np.arange(funds), -1))[:k] for _ in range(rows)]).astype(np.int16)
+    arcs = np.flatnonzero(~np.eye(funds + 1, dtype=bool) & (rng.random((funds + 1, funds + 1)) < 0.7))
+    after, after_row = rng.integers(-9, 3, arcs.size), rng.integers(-1, rows, arcs.size)
+    most = data.draw(st.integers(1, 8))
+    lists = Cheapest(funds, arcs, most, np.inf, after, after_row)
+    cut = data.draw(st.integers(0, rows))
+    for lo, hi in ((0, cut), (cut, rows)):
+        part = (E[lo:hi], tolerance[lo:hi], risk, None, offset, 1.0, chosen[lo:hi])
+        lists.add(*part, np.arange(lo, hi))
+    found = lists.found(rows)
+    for i, arc in enumerate(arcs):
+        a, b = divmod(int(arc), funds + 1)
+        swaps = []
+        for u in range(rows):
+            if (a if a < funds else -1) not in chosen[u] or (b < funds and (b in chosen[u] or tolerance[u] < risk[b])):
+                continue
+            value = [*(E[u] + offset), 0.0]
+            swaps.append((int(value[a] - value[b]), u))
+        swaps = sorted(s for s in swaps if s > (after[i], after_row[i]))
+        arc_of, cost, row = found.swaps
+        mine = sorted(zip(cost[arc_of == arc].tolist(), row[arc_of == arc].tolist(), strict=True))
+        assert mine == swaps[:most]
+        assert (found.bound[i], found.last[i]) == (mine[-1] if len(swaps) >= most else (FAR, rows))
+
+
+@pytest.mark.parametrize(
+    ("arcs", "slots", "wrong", "kept"),
+    [
+        (72, 10_000, 3, 10),
+        (72, 1_000, 0, 4),
+        (4032, 200_000, 5000, 64),
+        (56, 1_000_000, 50_000, 4464),
+        (1 << 21, 1, 9, 4),
+    ],
+)
+def test_lists_are_as_long_as_they_may_be(arcs, slots, wrong, kept):
+    assert list_size(arcs, slots, wrong) == kept
+
+
+@pytest.mark.parametrize("ties", [None, 1])
+def test_a_run_that_stops_for_the_clock_goes_on_as_if_it_had_not(monkeypatch, ties):
+    rng = np.random.default_rng(8)
+    E = rng.lognormal(0, 1, (6_000, 10)).astype(np.float32)
+    E = E if ties is None else E.round(ties)
+    problem = ptofa.AllocationProblem(E, np.bincount(rng.integers(0, 10, 6_000) // 2 * 2, minlength=10))
+    wanted = ptofa.allocate(problem, "optimal", device="cpu")
+    monkeypatch.setattr(settle, "AT_A_TIME", 0)  # one path at a time
+    plan = ptofa.allocate(problem, "optimal", device="cpu")
+    np.testing.assert_array_equal(plan.funds, wanted.funds)
+    np.testing.assert_array_equal(plan.price, wanted.price)
