@@ -29,7 +29,7 @@ Progress = bool | Callable[[int, int], None] | None
 # What a block takes: on a CPU enough that a call costs little beside its work, on a GPU enough to fill it.
 _BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 30}
 # On a CPU the network then goes through a block's pairs in slices whose activations stay in its caches.
-_SLICE_BYTES = 4 << 20
+_SLICE_BYTES = 8 << 20
 
 
 class Components(NamedTuple):
@@ -69,6 +69,7 @@ class _Pairs:
             torch.as_tensor(encoded_funds.categorical, device=device),
             torch.as_tensor(encoded_funds.numeric, device=device),
         )
+        self.customer_part = self.network.customer_parts(self.shape[0])
         units = sum(getattr(layer, "out_features", 0) for layer in self.network.body) + self.fund_part.shape[1]
         self._pair_bytes = 4 * (units + 128)  # and the heads'
         self._scratch = threading.local()
@@ -89,22 +90,24 @@ class _Pairs:
 
     def components(self, lo: int, hi: int) -> tuple[Tensor, Tensor, Tensor]:
         """Calibrated logit, mu in log currency and sigma of customers lo..hi, (hi - lo, F) each."""
-        customer_part = self.network.customer_part(self.customer_categorical[lo:hi], self.customer_numeric[lo:hi])
         if self.device.type == "cuda":
+            customer_part = self.customer_part(self.customer_categorical[lo:hi], self.customer_numeric[lo:hi])
             output = self.model.net.outputs(self.network(customer_part[:, None, :], self.fund_part[None, :, :]))
         else:
-            output = self._in_slices(customer_part)
+            output = self._in_slices(lo, hi)
         output = self.model.finished(output, self.codes, lambda: self.score(lo, hi))
         return output.logit, output.mu + self.log_scale, output.sigma
 
-    def _in_slices(self, customer_part: Tensor) -> PairOutput:
+    def _in_slices(self, lo: int, hi: int) -> PairOutput:
         """The network's answer for some customers, (rows, F) each, in memory that is used again by this thread."""
         scratch = getattr(self._scratch, "own", None)
         if scratch is None:
             scratch = self._scratch.own = Scratch()
         rows = max(1, _SLICE_BYTES // (self._pair_bytes * self.shape[1]))
         parts = []
-        for part in customer_part.split(rows):
+        for first in range(lo, hi, rows):
+            last = min(hi, first + rows)
+            part = self.customer_part(self.customer_categorical[first:last], self.customer_numeric[first:last])
             parts.append(self.model.net.outputs(self.network.all_pairs(part, self.fund_part, scratch)))
         return parts[0] if len(parts) == 1 else PairOutput(*map(torch.cat, zip(*parts, strict=True)))
 

@@ -51,6 +51,34 @@ def test_parts_of_the_first_layer_add_up_to_a_plain_layer():
     torch.testing.assert_close(pairs.reshape(20, 8), plain, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kinds", ["cnc", "c", "ccn", "n", "nnc"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_layer_s_answers_to_categories_can_be_computed_once(kinds, bias):
+    features = [
+        Feature(f"x{i}", "categorical", categories=tuple("pqrst"[: i + 2]))
+        if kind == "c"
+        else Feature(f"x{i}", "numeric")
+        for i, kind in enumerate(kinds)
+    ]
+    encoder = FeatureEncoder(features, embedding=4)
+    layer = torch.nn.Linear(encoder.width, 7, bias=bias)
+    rng = np.random.default_rng(1)
+    codes = [rng.integers(0, len(f.categories) + 1, 50) for f in features if f.kind == "categorical"]  # 0 is unseen
+    categorical = torch.tensor(np.array(codes).reshape(len(codes), 50).T.copy(), dtype=torch.int32)
+    numeric = torch.randn(50, kinds.count("n"), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        answer = encoder.followed_by(layer)(categorical, numeric)
+        torch.testing.assert_close(answer, layer(encoder(categorical, numeric)), rtol=1e-5, atol=1e-6)
+
+
+def test_few_customers_go_through_the_layer_itself():
+    categories = tuple(f"city {i}" for i in range(100))
+    funds = (Feature("fund", "categorical", categories=("F", "G")),)
+    network = PairNetwork(Schema((Feature("city", "categorical", categories=categories),), funds), 3, (8,), 0.0).eval()
+    assert network.customer_parts(100) == network.customer_part
+    assert network.customer_parts(101) != network.customer_part
+
+
 def test_a_schema_without_customer_features_is_refused():
     schema = Schema((), (Feature("fund", "categorical", categories=("F",)),))
     with pytest.raises(InputError, match="no customer features"):
