@@ -99,6 +99,12 @@ def test_swaps_of_gathered_rows_are_the_swaps_of_all():
     np.testing.assert_array_equal(chosen[untouched], case.chosen[untouched])
 
 
+def test_who_holds_some_funds_or_has_an_empty_slot():
+    chosen = np.array([[0, 3], [2, -1], [-2, -2], [3, -2], [1, 2]], np.int16)
+    for funds, wanted in (([0], [0]), ([3, 1], [0, 3, 4]), ([4], [1]), ([2, 2, 4], [1, 4]), ([], [])):
+        assert swaps.holders(chosen, np.array(funds, np.int64), 4).tolist() == wanted
+
+
 def test_giving_a_fund_up_is_a_swap_of_customers_with_an_empty_slot_too():
     """A customer who may see one fund only and has a second, empty slot can still do without the fund."""
     revenue, zero = np.array([[3.0, 9.0]], np.float32), np.zeros(2)
