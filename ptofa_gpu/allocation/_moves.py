@@ -14,12 +14,13 @@ from ptofa_gpu.allocation._heaps import KEY, ROW, pop, push, with_room
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, may_see, units
 
 FAR = np.int64(1) << np.int64(62)
+LARGEST = 4096  # customers moved along a path before limits are looked at again
 UNREACHED = FAR >> np.int64(1)  # farther than any path, nearer than where an arc of infinite cost leads
-DONE, WIDEN, STOPPED, MISSING = 0, 1, 2, 3
+DONE, NEEDS_SWAPS, STOPPED, NEEDS_CUSTOMERS = 0, 1, 2, 3
 # what `State.count` holds: paths and moves so far, turns in which customers were taken off the heaps; of the search
 # whose paths are being taken, how many nodes it found, the distance of the last that has too little, the paths before
 # it, and the node that is next; of the path that waits for customers, its nodes, and how many were moved at a time
-PATHS, MOVES, TURN, FOUND, REACH, BEFORE, NEXT, NODES, MOST = range(9)
+PATHS, MOVES, TURN, FOUND, REACH, BEFORE, NEXT, NODES, AT_ONCE = range(9)
 
 
 class Customers(NamedTuple):
@@ -246,7 +247,7 @@ def _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin, see
             pop(heaps, a, b)
             u = heaps.entry[e, ROW]
             at = _row(customers, u)
-            # nobody is in a list twice who has not moved
+            # who has not moved is in a list once: what is fetched for it comes after all that was fetched before
             if at < 0 or (seen[at] != count[TURN] and _is_valid(customers, u, a, b, funds)):
                 if at >= 0:
                     seen[at] = count[TURN]
@@ -272,14 +273,15 @@ def _put_back(heaps, state, n, first, batch, begin):
 @nb.njit(cache=True)
 def _not_here(customers, heaps, n, amount, batch, begin):
     """Those of the first `amount` for each arc who are not here."""
-    out = np.empty(0, np.int64)
+    out, found = np.empty(begin[n - 1] if customers.place.size else 0, np.int64), 0
     if customers.place.size:
         for s in range(n - 1):
             for i in range(begin[s], min(begin[s] + amount, begin[s + 1])):
                 u = heaps.entry[batch[i], ROW]
                 if customers.place[u] < 0:
-                    out = np.append(out, u)
-    return out
+                    out[found] = u
+                    found += 1
+    return out[:found]
 
 
 @nb.njit(cache=True)
@@ -365,8 +367,8 @@ def _is_tied(arcs, slack, state, n):
 
 
 @nb.njit(cache=True)
-def run(customers, heaps, used, arcs, slack, state, seen, blocked, max_paths):
-    """Move customers until every fund is right, or every path left rests on a bound, or about `max_paths` were taken.
+def run(customers, heaps, used, arcs, slack, state, seen, blocked, max_paths, max_moves, max_used):
+    """Move customers until every fund is right, or every path left rests on a bound, or a limit is reached.
 
     Updates chosen, arcs, slack, state, and in `blocked` the bounds that are in the way.
 
@@ -375,14 +377,12 @@ def run(customers, heaps, used, arcs, slack, state, seen, blocked, max_paths):
     imbalance, count = state.imbalance, state.count
     none = np.empty(0, np.int64)
     batch, begin = np.empty(64, np.int64), np.empty(arcs.cost.shape[0] + 1, np.int64)
-    until = count[PATHS] + max_paths
+    last_path, last_move = count[PATHS] + max_paths, count[MOVES] + max_moves
     while (imbalance != 0).any():
         if count[FOUND] == 0:
-            if count[PATHS] >= until:
-                return STOPPED, heaps, used, none
             _search(arcs, slack, state)
         for i in range(count[NEXT], count[FOUND]):
-            sink, n, most = state.order[i], count[NODES], count[MOST]
+            sink, n, most = state.order[i], count[NODES], count[AT_ONCE]
             count[NODES] = 0
             if n == 0:
                 if imbalance[sink] < 0 and state.distance[sink] <= count[REACH]:
@@ -394,21 +394,24 @@ def run(customers, heaps, used, arcs, slack, state, seen, blocked, max_paths):
             again = True
             while again:  # as often as customers are tied along the whole path
                 # ever more at a time: those who are taken off for one arc are put back where another has fewer
-                most *= 4
+                most = min(4 * most, LARGEST)
                 amount = min(most, imbalance[state.path[n - 1]], -imbalance[sink])
                 batch, amount = _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin, seen)
                 missing = _not_here(customers, heaps, n, amount, batch, begin)
                 _put_back(heaps, state, n, 0 if missing.size else amount, batch, begin)
                 if missing.size:
-                    count[NEXT], count[NODES], count[MOST] = i, n, most // 4
-                    return MISSING, heaps, used, missing
+                    count[NEXT], count[NODES], count[AT_ONCE] = i, n, -(-most // 4)
+                    return NEEDS_CUSTOMERS, heaps, used, missing
                 heaps, used = _along(customers, heaps, used, arcs, slack, state, n, amount, batch, begin)
                 again = _is_tied(arcs, slack, state, n)
+                if count[PATHS] >= last_path or count[MOVES] >= last_move or used >= max_used:
+                    count[NEXT], count[NODES], count[AT_ONCE] = i + 1 - again, n * again, most
+                    return STOPPED, heaps, used, none
         if count[PATHS] == count[BEFORE]:
             for i in range(count[FOUND]):
                 if imbalance[state.order[i]] < 0 and state.distance[state.order[i]] <= count[REACH]:
                     _mark(arcs, slack, state.parent, state.order[i], blocked)
             count[FOUND] = 0
-            return WIDEN, heaps, used, none
+            return NEEDS_SWAPS, heaps, used, none
         count[FOUND] = 0
     return DONE, heaps, used, none

@@ -8,9 +8,9 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from ptofa_gpu.allocation._moves import FAR
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 
-FAR = np.int64(1) << np.int64(62)
 #: Swaps of an arc, and of all arcs, that lists may hold in any case; for how many slots there may be one in them.
 LONGEST, LISTED, EACH = 64, 1 << 22, 4
 
@@ -42,25 +42,9 @@ def _select(key, row, n, kept):
 
 @nb.njit(parallel=True, cache=True)
 def _cheapest(
-    revenue,
-    tolerance,
-    risk,
-    mask,
-    offset,
-    scale,
-    chosen,
-    first,
-    begin,
-    to,
-    after,
-    after_row,
-    kept,
-    key,
-    row,
-    count,
-    most,
-    threads,
-):
+    revenue, tolerance, risk, mask, offset, scale, chosen, first, begin, to, after, after_row, kept, start, key, row,
+    count, most, threads,
+):  # fmt: skip
     """Add some customers to the lists. Every thread has some of the funds that are given up, and sees everyone.
 
     The lists begin[a] .. begin[a + 1] are of swaps a -> to[i] that come after (after[i], after_row[i]). `most` is what
@@ -92,29 +76,30 @@ def _cheapest(
                     if loss >= most[i] or loss < after[i] or (loss == after[i] and first[u] <= after_row[i]):
                         continue
                     if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
-                        n = count[i]
-                        key[i, n], row[i, n] = np.int64(loss), first[u]
+                        n, at = count[i], start[i]
+                        key[at + n], row[at + n] = np.int64(loss), first[u]
                         count[i] = n + 1
-                        if n + 1 == key.shape[1]:
-                            _select(key[i], row[i], n + 1, kept)
-                            count[i], most[i] = kept, key[i, kept - 1]
+                        if n + 1 == 2 * kept[i]:
+                            _select(key[at : at + n + 1], row[at : at + n + 1], n + 1, kept[i])
+                            count[i], most[i] = kept[i], key[at + kept[i] - 1]
 
 
 @nb.njit(cache=True)
-def _listed(arcs, kept, key, row, count, rows):
+def _listed(arcs, kept, start, key, row, count, rows):
     """The entries of all lists one after the other, and what comes after them."""
     bound, last = np.full(arcs.size, FAR), np.full(arcs.size, rows)
     n = 0
     for i in range(arcs.size):
-        if count[i] >= kept:  # the others are no cheaper than the dearest
-            _select(key[i], row[i], count[i], kept)
-            bound[i], last[i], count[i] = key[i, kept - 1], row[i, kept - 1], kept
+        at, end = start[i], start[i] + count[i]
+        if count[i] >= kept[i]:  # the others are no cheaper than the dearest
+            _select(key[at:end], row[at:end], count[i], kept[i])
+            bound[i], last[i], count[i] = key[at + kept[i] - 1], row[at + kept[i] - 1], kept[i]
         n += count[i]
     arc, cost, rows_of = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     n = 0
     for i in range(arcs.size):
         for j in range(count[i]):
-            arc[n], cost[n], rows_of[n] = arcs[i], key[i, j], row[i, j]
+            arc[n], cost[n], rows_of[n] = arcs[i], key[start[i] + j], row[start[i] + j]
             n += 1
     return (arc, cost, rows_of), bound, last
 
@@ -134,7 +119,7 @@ class Found:
 
 
 class Cheapest:
-    """The `most` cheapest swaps of some pairs of funds, over blocks of customers that come one after the other.
+    """The cheapest swaps of some pairs of funds, over blocks of customers that come one after the other.
 
     Ties go to the lower row, so the blocks do not show in the result.
 
@@ -143,7 +128,7 @@ class Cheapest:
     funds : int
     arcs : (n,) int64
         a (F + 1) + b, rising.
-    most : int
+    sizes : (n,) int64
         Swaps kept of each.
     theta : float
         What a swap may lose.
@@ -155,7 +140,7 @@ class Cheapest:
         self,
         funds: int,
         arcs: np.ndarray,
-        most: int,
+        sizes: np.ndarray,
         theta: float = float(FAR),
         after: np.ndarray | None = None,
         after_row: np.ndarray | None = None,
@@ -165,8 +150,9 @@ class Cheapest:
         self._begin, self._to = np.searchsorted(arcs, np.arange(size + 1) * size), arcs % size
         self._after = np.full(n, -1, np.int64) if after is None else after
         self._after_row = np.full(n, -1, np.int64) if after_row is None else after_row
-        self._kept, self._count = most, np.zeros(n, np.int64)
-        self._key, self._row = np.empty((2, n, 2 * most), np.int64)
+        self._kept, self._count = sizes, np.zeros(n, np.int64)
+        self._start = 2 * (np.cumsum(sizes) - sizes)
+        self._key, self._row = np.empty((2, 2 * int(sizes.sum())), np.int64)
         self._most = np.full(n, min(theta, float(FAR)) + 1.0)  # losses are whole
 
     def add(
@@ -183,21 +169,28 @@ class Cheapest:
         """Look at some customers, whose numbers are `rows`; all on the host."""
         _cheapest(
             revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, rows, self._begin, self._to, self._after,
-            self._after_row, self._kept, self._key, self._row, self._count, self._most, nb.get_num_threads(),
+            self._after_row, self._kept, self._start, self._key, self._row, self._count, self._most,
+            nb.get_num_threads(),
         )  # fmt: skip
 
     def found(self, rows: int) -> Found:
         """The swaps kept, of `rows` customers in all."""
-        (arc, cost, row), bound, last = _listed(self.arcs, self._kept, self._key, self._row, self._count, rows)
+        (arc, cost, row), bound, last = _listed(
+            self.arcs, self._kept, self._start, self._key, self._row, self._count, rows
+        )
         if self.theta < FAR:
             np.minimum(bound, np.int64(self.theta), out=bound)
         return Found(self.arcs, bound, last, (arc, cost, row))
 
 
-def list_size(arcs: int, slots: int, wrong: int) -> int:
-    """How many swaps are kept of each of so many arcs.
+def list_sizes(arcs: np.ndarray, urgent: np.ndarray, slots: int, wrong: int) -> np.ndarray:
+    """(n,) int64, how many swaps are kept of each of some arcs.
 
     Not fewer than four, and twice as many as there are exposures to put right, for all of them may need the same arc;
-    so long as all lists stay small, in themselves or beside what is known of the customers' `slots`.
+    so long as all lists stay small, in themselves or beside what is known of the customers' `slots`. Half the room is
+    for the `urgent` ones.
     """
-    return max(4, min(2 * wrong + 4, max(min(LONGEST, LISTED // arcs), slots // EACH // arcs)))
+    n, room = max(arcs.size, 1), max(min(LONGEST * arcs.size, LISTED), slots // EACH)
+    first = np.isin(arcs, urgent, assume_unique=True)
+    sizes = np.where(first, room // (2 * max(int(first.sum()), 1)), room // (2 * n) if first.any() else room // n)
+    return np.clip(sizes, 4, max(4, 2 * wrong + 4))

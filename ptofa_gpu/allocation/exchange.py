@@ -21,11 +21,11 @@ from ptofa_gpu.allocation._heaps import empty, push_all
 from ptofa_gpu.allocation._moves import (
     DONE,
     FAR,
-    MISSING,
     MOVES,
+    NEEDS_CUSTOMERS,
+    NEEDS_SWAPS,
     PATHS,
     STOPPED,
-    WIDEN,
     Arcs,
     Customers,
     Slack,
@@ -34,7 +34,7 @@ from ptofa_gpu.allocation._moves import (
     run,
 )
 
-__all__ = ["DONE", "FAR", "MISSING", "STOPPED", "WIDEN", "Customers", "Exchange", "Supply"]
+__all__ = ["DONE", "FAR", "NEEDS_CUSTOMERS", "NEEDS_SWAPS", "STOPPED", "Customers", "Exchange", "Supply"]
 
 
 @dataclass
@@ -63,7 +63,8 @@ class Exchange:
     supply : Supply
         Its `unused` is updated.
     bound : (F + 1, F + 1) int64
-        Every swap a -> b that costs less than bound[a, b] is in `swaps`; `FAR` where a = b. Updated by `add`.
+        Every swap a -> b that costs less than bound[a, b] is in `swaps`, and of those that cost as much some may be;
+        `FAR` where a = b. Shared with the caller, and updated by `add`.
     swaps : (arc, cost, row)
         arc = a (F + 1) + b, cost in units, and the customer.
 
@@ -74,7 +75,7 @@ class Exchange:
     paths, moves, entries : int
         Taken so far, and how many swaps are at hand or were.
     missing : (n,) int64
-        The customers who must be there before it can go on.
+        The customers who must be here before it can go on.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Exchange:
         self._blocked, self.missing = np.zeros((size, size), np.bool_), np.empty(0, np.int64)
         self._heaps, self.entries = push_all(empty(size, n + max(1024, n // 4)), 0, *swaps)
         self.customers, self._seen = customers, np.zeros(0, np.int64)
-        self.meet(customers)
+        self.take_in(customers)
         clean_all(customers, self._heaps, self._arcs, np.flatnonzero(self._heaps.head >= 0))
 
     @property
@@ -117,27 +118,32 @@ class Exchange:
         """Swaps made so far."""
         return int(self._state.count[MOVES])
 
-    def run(self, max_paths: int) -> int:
-        """Go on until every fund is right, but no further than about so many paths.
+    def run(self, max_paths: int, max_moves: int, max_entries: int) -> int:
+        """Go on until every fund is right, or about so many paths were taken, moves made, or swaps are at hand.
 
         Returns
         -------
         int
-            ``DONE``; ``STOPPED`` after `max_paths`; ``WIDEN`` where every path left rests on a bound; ``MISSING`` where
-            the next path is that of customers who are not there.
+            ``DONE``; ``STOPPED`` at a limit; ``NEEDS_SWAPS`` where every path left rests on a bound;
+            ``NEEDS_CUSTOMERS`` where the next path is that of customers who are not here.
         """
         self._blocked[:] = False
         status, self._heaps, self.entries, self.missing = run(
             self.customers, self._heaps, self.entries, self._arcs, self._slack, self._state, self._seen, self._blocked,
-            max_paths,
+            max_paths, max_moves, max_entries,
         )  # fmt: skip
         return int(status)
 
-    def meet(self, customers: Customers) -> None:
+    def take_in(self, customers: Customers) -> None:
         """The customers there were, and any who are new."""
         self.customers, more = customers, len(customers.chosen) - self._seen.size
         if more > 0:
             self._seen = np.append(self._seen, np.zeros(more, np.int64))
+
+    @property
+    def blocked(self) -> np.ndarray:
+        """The arcs that are in the way: a (F + 1) + b."""
+        return np.flatnonzero(self._blocked)
 
     def wanted(self, most: int) -> np.ndarray:
         """The arcs of which more swaps are wanted: all that are in the way, and the next to be, about `most` in all.
@@ -153,11 +159,11 @@ class Exchange:
         some = np.flatnonzero(rests)
         ahead = ahead.ravel()[some]
         if some.size > most:
-            some = some[ahead <= np.partition(ahead, most)[most]]
-        return np.union1d(some, np.flatnonzero(self._blocked))
+            some = some[np.argpartition(ahead, most)[:most]]
+        return np.union1d(some, self.blocked)
 
     def add(self, wanted: np.ndarray, bound: np.ndarray, swaps: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
         """More swaps of the arcs `wanted`, and what those of them cost at least that are still not at hand."""
-        self._arcs.bound.ravel()[wanted] = bound
+        self._arcs.bound.reshape(-1)[wanted] = bound  # a view: it is contiguous
         self._heaps, self.entries = push_all(self._heaps, self.entries, *swaps)
         clean_all(self.customers, self._heaps, self._arcs, wanted)

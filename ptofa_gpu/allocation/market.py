@@ -83,6 +83,11 @@ class Market:
         """Nanoseconds that the exchange takes for a path between n funds, about."""
         return _PATH + _NODE * n + _ARC * n**2
 
+    @staticmethod
+    def move(n: int) -> float:
+        """Nanoseconds that it takes to move a customer, about."""
+        return _PATH + _NODE * n
+
     def enough(self, passes: Passes) -> float:
         """How many exposures in the wrong place the exchange puts right in less time than a pass takes."""
         return max(4.0, 0.1 * self.worth(passes))

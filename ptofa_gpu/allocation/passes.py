@@ -15,7 +15,7 @@ import numpy as np
 from ptofa_gpu._lazy import require
 from ptofa_gpu.allocation.auction import auction_phase
 from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
-from ptofa_gpu.allocation.candidates import FAR, Cheapest, Found, list_size
+from ptofa_gpu.allocation.candidates import FAR, Cheapest, Found, list_sizes
 from ptofa_gpu.allocation.dual import Choices, windows
 from ptofa_gpu.allocation.ties import Groups
 from ptofa_gpu.device import array_namespace, to_device
@@ -244,11 +244,11 @@ class Passes:
         return cheapest.found(self.rows)
 
     def more(
-        self, offset: np.ndarray, chosen: Any, arcs: np.ndarray, bound: np.ndarray, last: np.ndarray, wrong: int
+        self, offset: np.ndarray, chosen: Any, arcs: np.ndarray, bound: np.ndarray, last: np.ndarray, sizes: np.ndarray
     ) -> Found:
-        """The next swaps of some arcs, those that cost more than `bound`, or as much and come after customer `last`."""
+        """The next `sizes` swaps of some arcs: those that cost more than `bound`, or as much and come after `last`."""
         self.count += 1
-        cheapest = Cheapest(self.funds, arcs, list_size(arcs.size, self.rows * self.k, wrong), np.inf, bound, last)
+        cheapest = Cheapest(self.funds, arcs, sizes, np.inf, bound, last)
         funds = arcs // (self.funds + 1)
         for lo, hi, data, _ in self._blocks():
             part = self._of(chosen, lo, hi)
@@ -261,7 +261,7 @@ class Passes:
         return cheapest.found(self.rows)
 
     def _lists(self, arcs: np.ndarray, wrong: int, theta: float) -> Cheapest:
-        return Cheapest(self.funds, arcs, list_size(arcs.size, self.rows * self.k, wrong), theta)
+        return Cheapest(self.funds, arcs, list_sizes(arcs, arcs[:0], self.rows * self.k, wrong), theta)
 
     def _add(self, cheapest: Cheapest, some: _Some, offset: np.ndarray) -> None:
         data = (some.revenue, some.tolerance, self.limits_on_host[1], some.mask, offset, self.scale, some.held)

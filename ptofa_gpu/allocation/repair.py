@@ -122,15 +122,18 @@ class _Repair:
         """
         problem, chosen = self.problem, self.chosen
         tolerance, risk, mask, _ = problem.limits(self.revenue.device)
+
+        def may_see(f: int) -> np.ndarray:
+            return np.asarray(tolerance >= risk[f]) & (True if mask is None else _bit(mask, f))
+
+        self.__dict__.pop("arcs", None)  # this changes more than is worth keeping count of
         empty = (chosen == EMPTY).sum(1)
-        for f in np.lexsort((np.arange(problem.n_funds), -problem.risk)):
+        crowd = -risk.astype(np.int64) if mask is None else np.array([may_see(f).sum() for f in range(risk.size)])
+        for f in np.argsort(crowd, kind="stable"):
             wanted = int(goal[f] - self.exposures[f])
             if wanted <= 0:
                 continue
-            can = (empty > 0) & (tolerance >= risk[f]) & ~(chosen == f).any(1)
-            if mask is not None:
-                can &= (mask[:, f >> 6] >> np.uint64(f & 63)) & np.uint64(1) != 0
-            rows = np.flatnonzero(can)
+            rows = np.flatnonzero((empty > 0) & may_see(f) & ~(chosen == f).any(1))
             if rows.size > wanted:
                 value = self.revenue.column(int(f), rows).astype(np.float64)
                 value += empty[rows] * (2 * self.problem.max_revenue + 1.0)
@@ -188,6 +191,11 @@ def put_in_order(chosen: Any, revenue: RevenueBlocks) -> None:
     if chosen.shape[1] > 1:
         for lo, hi, block in revenue.iterate():
             order_slots(block, chosen[lo:hi])
+
+
+def _bit(mask: np.ndarray, f: int) -> np.ndarray:
+    """(U,) bool, whether bit f of the mask is set."""
+    return (mask[:, f >> 6] >> np.uint64(f & 63)) & np.uint64(1) != 0
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:

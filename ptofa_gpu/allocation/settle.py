@@ -1,4 +1,4 @@
-"""From prices to a plan that meets the quotas: ties dealt out together, then exchanges over ever wider windows."""
+"""From prices to a plan that meets the quotas: ties dealt out together, then exchanges for the rest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu.allocation.exchange import DONE, MISSING, STOPPED, WIDEN, Exchange, Supply
+from ptofa_gpu.allocation.exchange import DONE, NEEDS_CUSTOMERS, NEEDS_SWAPS, STOPPED, Exchange, Supply
 from ptofa_gpu.allocation.passes import ALL_SWAPS
 from ptofa_gpu.allocation.ties import deal, share_out
 from ptofa_gpu.allocation.window import Window
@@ -102,20 +102,20 @@ class Settling:
             supply.free = high
         if not excess.any():
             return DONE, theta
-        wrong = _total(excess)
-        window = Window(passes, market.bonus - price, self.chosen, theta, wrong)
+        window = Window(passes, market.bonus - price, self.chosen, theta, _total(excess))
         work = Exchange(window.customers, np.append(excess, -excess.sum()), supply, window.bound, window.swaps)
-        status, narrow = STOPPED, window.is_small(WIDER)
+        status, wrong, narrow = STOPPED, _total(work.imbalance), window.is_small(WIDER)
+        paths, moves = (int(AT_A_TIME / cost(passes.funds)) for cost in (market.path, market.move))
         while not market.watch.expired():
-            status = work.run(max(1, int(AT_A_TIME / market.path(passes.funds))))
-            if status == DONE:
+            status = work.run(paths, moves, window.most_swaps)
+            if status == DONE or (status == STOPPED and window.is_full(work)):
                 break
-            if status == MISSING:
+            if status == NEEDS_CUSTOMERS:
                 window.bring(work)
-            if status == WIDEN:
+            if status == NEEDS_SWAPS:
                 left = _total(work.imbalance)
                 if narrow and left < MUCH * wrong:
-                    theta *= WIDER
+                    theta = theta * WIDER if theta < 2.0**50 else math.inf
                     break
                 narrow = False
                 if window.is_full(work):

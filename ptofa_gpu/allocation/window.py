@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu.allocation.candidates import EACH, FAR
+from ptofa_gpu.allocation.candidates import EACH, FAR, list_sizes
 from ptofa_gpu.allocation.exchange import Customers, Exchange
 from ptofa_gpu.allocation.passes import MOST_SWAPS, ROOM
 from ptofa_gpu.ops._rows import mask_words
@@ -43,7 +43,9 @@ class Window:
     ----------
     swaps : (arc, cost, row)
     bound : (F + 1, F + 1) int64
-        As `Exchange` wants them.
+        As `Exchange` wants them; the latter is its own from then on.
+    most_swaps : int
+        Swaps that one exchange may hold.
     """
 
     def __init__(self, passes: Passes, offset: np.ndarray, chosen: Any, theta: float, wrong: int):
@@ -56,9 +58,9 @@ class Window:
         self._place = np.full(0 if self._whole else passes.rows, -1, np.int32)
         self._copies: list[Any] = []  # revenue, tolerance, mask, chosen, with room for more
         found = passes.near(offset, chosen, theta, wrong)
-        self.swaps = found.swaps
+        self.swaps, self.most_swaps = found.swaps, max(ENTRIES, self._slots // 2)
         self.bound, self._last = np.full((size, size), FAR), np.full((size, size), passes.rows)
-        self.bound.ravel()[found.arcs], self._last.ravel()[found.arcs] = found.bound, found.last
+        self.bound.reshape(-1)[found.arcs], self._last.reshape(-1)[found.arcs] = found.bound, found.last
         self._copy(np.zeros(0, np.int64))
         self._copy(self.swaps[2], self._most_rows)
 
@@ -68,12 +70,12 @@ class Window:
 
     def is_full(self, work: Exchange) -> bool:
         """Whether the exchange holds too many swaps, and would better begin anew."""
-        return work.paths > 0 and work.entries > max(ENTRIES, self._slots // 2)
+        return work.paths > 0 and work.entries >= self.most_swaps
 
     def bring(self, work: Exchange) -> None:
         """Bring the customers who are to move."""
         self._copy(work.missing)
-        work.meet(self.customers)
+        work.take_in(self.customers)
 
     def fetch(self, work: Exchange, wrong: int) -> None:
         """Fetch more swaps of the arcs that are in the way of an exchange, or soon will be."""
@@ -82,11 +84,12 @@ class Window:
         arcs = work.wanted(max(ARCS_EACH * len(self.bound), self._slots // EACH // (4 + wrong // 8)))
         if not arcs.size:
             raise RuntimeError("an exchange has come to a halt with all swaps at hand; this must not happen")
-        bound, last = self.bound.ravel(), self._last.ravel()
-        found = self._passes.more(self._offset, self._chosen, arcs, bound[arcs], last[arcs], wrong)
+        bound, last = self.bound.reshape(-1), self._last.reshape(-1)  # views: they are contiguous
+        sizes = list_sizes(arcs, work.blocked, self._slots, wrong)
+        found = self._passes.more(self._offset, self._chosen, arcs, bound[arcs], last[arcs], sizes)
         last[arcs] = found.last
         self._copy(found.swaps[2], self._most_rows)
-        work.meet(self.customers)
+        work.take_in(self.customers)
         work.add(arcs, found.bound, found.swaps)
 
     def write(self) -> None:
@@ -101,7 +104,10 @@ class Window:
         tolerance, risk, mask, _ = self._passes.limits_on_host
         revenue, chosen = self._passes.source.whole, self._chosen
         if not self._whole:
-            revenue, tolerance, mask, chosen = self._copies
+            # read-only where the originals are: for anything else Numba would compile the exchange anew
+            *copies, chosen = self._copies
+            originals = (self._passes.source.parts[0], tolerance, mask)
+            revenue, tolerance, mask = (_as(x, getattr(y, "array", y)) for x, y in zip(copies, originals, strict=True))
         data = (revenue, tolerance, risk, mask_words(mask), self._offset, self._passes.scale, chosen)
         return Customers(*data, self._place)
 
@@ -109,10 +115,7 @@ class Window:
         """Copy customers, some of whom may be there already; none where there would be more than `most`."""
         if self._whole:
             return
-        new = np.zeros(self._place.size, np.bool_)
-        new[rows] = True
-        new &= self._place < 0
-        ids = np.flatnonzero(new)
+        ids = np.unique(rows[self._place[rows] < 0])
         if most is not None and self._rows + ids.size > most:
             return
         (revenue, tolerance, _, mask), held = self._passes.some(ids, self._chosen)
@@ -134,3 +137,12 @@ class Window:
                 larger[:there] = self._copies[i][:there]
                 self._copies[i] = larger
             self._copies[i][there:needed] = part
+
+
+def _as(copy: Any, original: Any) -> Any:
+    """A view of `copy` that may be written to where `original` may."""
+    if copy is None or not isinstance(original, np.ndarray):
+        return copy
+    view = copy.view()
+    view.setflags(write=original.flags.writeable)
+    return view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numba
+import numpy as np
 import pytest
 
 from ptofa_gpu.allocation import optimal, passes, settle, start, window
@@ -30,7 +31,8 @@ def narrow(request, monkeypatch):
     if request.param != "all swaps":
         for name in ("ALL_SWAPS", "SWAPS_EACH", "ROOM"):
             monkeypatch.setattr(passes, name, 0)
-        monkeypatch.setattr(passes, "list_size", lambda *_: 1)
+        for module in (passes, window):
+            monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.ones(arcs.size, np.int64))
         monkeypatch.setattr(window, "ARCS_EACH", 0)
     if request.param == "and few customers at a time":
         for name in ("MOST_SWAPS", "ROOM", "ENTRIES"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import _heaps, settle
 from ptofa_gpu.allocation._heaps import KEY, ROW
-from ptofa_gpu.allocation.candidates import FAR, Cheapest, list_size
+from ptofa_gpu.allocation.candidates import FAR, Cheapest, list_sizes
 
 swap = st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6))  # arc, key, row
 
@@ -54,7 +54,8 @@ def test_lists_are_the_next_swaps_in_order(data):
     arcs = np.flatnonzero(~np.eye(funds + 1, dtype=bool) & (rng.random((funds + 1, funds + 1)) < 0.7))
     after, after_row = rng.integers(-9, 3, arcs.size), rng.integers(-1, rows, arcs.size)
     most = data.draw(st.integers(1, 8))
-    lists = Cheapest(funds, arcs, most, np.inf, after, after_row)
+    sizes = rng.integers(1, most + 1, arcs.size)
+    lists = Cheapest(funds, arcs, sizes, np.inf, after, after_row)
     cut = data.draw(st.integers(0, rows))
     for lo, hi in ((0, cut), (cut, rows)):
         part = (E[lo:hi], tolerance[lo:hi], risk, None, offset, 1.0, chosen[lo:hi])
@@ -71,22 +72,27 @@ def test_lists_are_the_next_swaps_in_order(data):
         swaps = sorted(s for s in swaps if s > (after[i], after_row[i]))
         arc_of, cost, row = found.swaps
         mine = sorted(zip(cost[arc_of == arc].tolist(), row[arc_of == arc].tolist(), strict=True))
-        assert mine == swaps[:most]
-        assert (found.bound[i], found.last[i]) == (mine[-1] if len(swaps) >= most else (FAR, rows))
+        assert mine == swaps[: sizes[i]]
+        assert (found.bound[i], found.last[i]) == (mine[-1] if len(swaps) >= sizes[i] else (FAR, rows))
 
 
 @pytest.mark.parametrize(
-    ("arcs", "slots", "wrong", "kept"),
+    ("arcs", "urgent", "slots", "wrong", "kept"),
     [
-        (72, 10_000, 3, 10),
-        (72, 1_000, 0, 4),
-        (4032, 200_000, 5000, 64),
-        (56, 1_000_000, 50_000, 4464),
-        (1 << 21, 1, 9, 4),
+        (72, 0, 10_000, 3, {10}),
+        (72, 0, 1_000, 0, {4}),
+        (4032, 0, 200_000, 5000, {64}),
+        (56, 0, 1_000_000, 50_000, {4464}),
+        (1 << 21, 0, 1, 9, {4}),
+        (100, 2, 1_000_000, 500_000, {62_500, 1250}),
+        (100, 2, 1_000_000, 100, {204}),
     ],
 )
-def test_lists_are_as_long_as_they_may_be(arcs, slots, wrong, kept):
-    assert list_size(arcs, slots, wrong) == kept
+def test_lists_are_as_long_as_they_may_be(arcs, urgent, slots, wrong, kept):
+    every = np.arange(arcs)
+    sizes = list_sizes(every, every[:urgent], slots, wrong)
+    assert set(sizes.tolist()) == kept
+    assert (sizes[:urgent] == max(kept)).all()
 
 
 @pytest.mark.parametrize("ties", [None, 1])
@@ -96,7 +102,7 @@ def test_a_run_that_stops_for_the_clock_goes_on_as_if_it_had_not(monkeypatch, ti
     E = E if ties is None else E.round(ties)
     problem = ptofa.AllocationProblem(E, np.bincount(rng.integers(0, 10, 6_000) // 2 * 2, minlength=10))
     wanted = ptofa.allocate(problem, "optimal", device="cpu")
-    monkeypatch.setattr(settle, "AT_A_TIME", 0)  # one path at a time
+    monkeypatch.setattr(settle, "AT_A_TIME", 0)  # one path, and a few customers, at a time
     plan = ptofa.allocate(problem, "optimal", device="cpu")
     np.testing.assert_array_equal(plan.funds, wanted.funds)
     np.testing.assert_array_equal(plan.price, wanted.price)

@@ -231,11 +231,11 @@ def test_of_too_many_customers_only_the_cheapest_swaps_are_kept(monkeypatch):
     for name, value in (("ALL_SWAPS", 1000), ("SWAPS_EACH", 1), ("ROOM", 2)):
         monkeypatch.setattr(passes_module, name, value)
     few = passes.near(offset, chosen, wide, 3)
-    most = passes_module.list_size(8 * 9, 5_000, 3)
+    most = int(passes_module.list_sizes(few.arcs, few.arcs[:0], 5_000, 3)[0])
     assert np.bincount(few.swaps[0]).max() == most < np.bincount(every.swaps[0]).max()
     bound, last = np.full(81, -1), np.full(81, -1)
     bound[few.arcs], last[few.arcs] = few.bound, few.last
-    next_few = passes.more(offset, chosen, few.arcs[::2], few.bound[::2], few.last[::2], 3)
+    next_few = passes.more(offset, chosen, few.arcs[::2], few.bound[::2], few.last[::2], np.full(36, most))
     for i, pair in enumerate(few.arcs):
         # the cheapest, of equals those of the first customers; and all others come after the last of them
         theirs = _in_order(every, pair)

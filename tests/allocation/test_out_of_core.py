@@ -83,17 +83,18 @@ def test_customers_are_fetched_when_they_are_to_move(monkeypatch, room):
     monkeypatch.setattr(passes, "ALL_SWAPS", 0)
     monkeypatch.setattr(passes, "SWAPS_EACH", 0)
     monkeypatch.setattr(passes, "ROOM", 0)
-    monkeypatch.setattr(passes, "list_size", lambda *_: 8)
+    for module in (passes, window):
+        monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.full(arcs.size, 8))
     rng, status = np.random.default_rng(4), []
     E = rng.lognormal(0, 1, (20_000, 12)).astype(np.float32).round(1)
     quota = np.bincount(rng.choice(12, len(E), p=np.arange(1, 13) / 78), minlength=12)
     wanted = ptofa.allocate(ptofa.AllocationProblem(E, quota), "optimal", device="cpu")
     run = exchange.Exchange.run
-    monkeypatch.setattr(exchange.Exchange, "run", lambda self, n: status.append(run(self, n)) or status[-1])
+    monkeypatch.setattr(exchange.Exchange, "run", lambda self, *n: status.append(run(self, *n)) or status[-1])
     plan = ptofa.allocate(ptofa.AllocationProblem([E[:7000], E[7000:]], quota), "optimal", device="cpu")
     check_same_plan(wanted, plan)
-    assert (exchange.MISSING in status) == (room == 0)
-    assert exchange.WIDEN in status
+    assert (exchange.NEEDS_CUSTOMERS in status) == (room == 0)
+    assert exchange.NEEDS_SWAPS in status
     assert plan.status == "optimal"
 
 

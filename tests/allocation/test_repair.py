@@ -187,3 +187,19 @@ def test_in_a_hurry_what_paths_lose_is_looked_at_a_few_times(monkeypatch):
         value[hurried] = float(np.take_along_axis(E, plan.astype(int), 1).sum()), len(looks)
     assert value[True][1] <= 9 < value[False][1]
     assert 0.8 * value[False][0] < value[True][0]
+
+
+@pytest.mark.parametrize("seed", range(5, 20))
+def test_no_time_at_all_still_gives_a_whole_plan_within_ranges(seed):
+    rng = np.random.default_rng(seed)
+    E = rng.lognormal(0, 1, (2_000, 12)).astype(np.float32)
+    tolerance, risk = rng.integers(1, 6, 2_000).astype(np.int8), np.sort(rng.integers(1, 6, 12)).astype(np.int8)
+    risk[:2] = 1
+    noise = np.where(tolerance[:, None] >= risk, rng.gumbel(size=E.shape) + rng.normal(0, 1.5, 12), -np.inf)
+    some = np.bincount(np.argpartition(-noise, 1, axis=1)[:, :2].ravel(), minlength=12)
+    quota = np.stack([(some * 0.95).astype(int), (some * 1.05).astype(int) + 1], 1)
+    problem = ptofa.AllocationProblem(E, quota, 2, tolerance, risk)
+    plan = ptofa.allocate(problem, "optimal", device="cpu", time_limit=0.0).verify()
+    assert plan.status == "time_limit"
+    assert (plan.funds >= 0).all()
+    assert ((plan.exposures >= quota[:, 0]) & (plan.exposures <= quota[:, 1])).all()
