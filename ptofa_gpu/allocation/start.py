@@ -110,8 +110,8 @@ class Samples:
         return Sample(self.everyone.every(stride), stride, quotas)
 
     def at_ties(self, price: np.ndarray) -> np.ndarray:
-        """Where Newton's method stalled because many are tied: a small sample's exact prices, at which they are."""
-        some = self.every(SMALL_SAMPLE)
+        """Where Newton's method stalled because many are tied: a sample's exact prices, at which they are."""
+        some = self.every(max(SMALL_SAMPLE, self.everyone.rows // GROWTH))
         exact = self._exact(some, price)
         return exact if self._are_tied(some.passes, exact) else price
 
