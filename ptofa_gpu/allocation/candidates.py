@@ -12,7 +12,7 @@ from ptofa_gpu.allocation._moves import FAR
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 
 #: Swaps of an arc, and of all arcs, that lists may hold in any case; for how many slots there may be one in them.
-LONGEST, LISTED, EACH = 64, 1 << 22, 4
+LONGEST, LISTED, EACH = 64, 1 << 22, 16
 
 
 @nb.njit(cache=True)
