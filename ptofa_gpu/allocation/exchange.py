@@ -34,7 +34,7 @@ from ptofa_gpu.allocation._moves import (
     run,
 )
 
-__all__ = ["DONE", "FAR", "NEEDS_CUSTOMERS", "NEEDS_SWAPS", "STOPPED", "Customers", "Exchange", "Supply"]
+__all__ = ["DONE", "NEEDS_CUSTOMERS", "NEEDS_SWAPS", "STOPPED", "Customers", "Exchange", "Supply"]
 
 
 @dataclass
