@@ -45,7 +45,8 @@ def complete(
     revenue : RevenueBlocks
         Its blocks on the device where `chosen` is.
     hurried : bool
-        Whether the time is up already, so that a plan that keeps the rules matters more than what it loses.
+        Whether the time is up already, so that a plan that keeps the rules matters more than what it loses; on the
+        host only.
 
     Returns
     -------
