@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ptofa_gpu.prediction.networks import PairNetwork, Scratch, SeededDropout
+from ptofa_gpu.prediction.networks import PairNetwork, SeededDropout
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.schema import Schema
@@ -72,6 +72,5 @@ class ExpertNetwork(PairNetwork):
         gates = torch.softmax(both[..., units:].unflatten(-1, (TASKS, EXPERTS)), dim=-1)
         return gates @ experts
 
-    def all_pairs(self, customer_part: Tensor, fund_part: Tensor, scratch: Scratch) -> Tensor:
-        """As `forward`, (N, F, TASKS, width); mixing experts leaves nothing to use again."""
-        return self(customer_part[:, None], fund_part)
+    def layers(self) -> None:
+        """None: experts are not a stack of layers."""

@@ -6,9 +6,10 @@ evaluations instead of U F: `expected_revenue` computes each part once and adds 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
@@ -175,39 +176,29 @@ class PairNetwork(nn.Module):
         """Representation of pairs, (..., width), from parts that broadcast against each other."""
         return self.body(customer_part + fund_part)
 
-    def all_pairs(self, customer_part: Tensor, fund_part: Tensor, scratch: Scratch) -> Tensor:
-        """What `forward` gives in eval mode for every customer (N, hidden[0]) and fund (F, hidden[0]): (N, F, width).
-
-        The answer and everything on the way to it lie in `scratch` and are overwritten by the next call.
-        """
-        shape = (len(customer_part), len(fund_part), -1)
-        hidden = scratch.get(0, shape[0] * shape[1], customer_part.shape[1], customer_part.dtype)
-        torch.add(customer_part[:, None], fund_part, out=hidden.view(shape)).relu_()
-        for i, layer in enumerate(layer for layer in self.body if isinstance(layer, nn.Linear)):
-            into = scratch.get(i + 1, len(hidden), layer.out_features, hidden.dtype)
-            hidden = torch.addmm(layer.bias, hidden, layer.weight.t(), out=into).relu_()
-        return hidden.view(shape)
-
-
-class Scratch:
-    """Memory for activations, used again for each block: to get it anew costs a CPU as much as what is done in it."""
-
-    def __init__(self) -> None:
-        self.buffers: dict[int, Tensor] = {}
-
-    def get(self, place: int, rows: int, width: int, dtype: torch.dtype) -> Tensor:
-        """(rows, width) with anything in it; at each `place` width and dtype are always the same."""
-        buffer = self.buffers.get(place)
-        if buffer is None or len(buffer) < rows:
-            buffer = self.buffers[place] = torch.empty(rows, width, dtype=dtype)
-        return buffer[:rows]
+    def layers(self) -> list[nn.Linear] | None:
+        """The layers after the first where, in eval mode, they and the ReLU after each are all there is; else None."""
+        return [layer for layer in self.body if isinstance(layer, nn.Linear)]
 
 
 class Head(nn.Sequential):
     """A small tower on the shared representation; `start` sets what it answers before any training."""
 
+    columns: slice | None = None
+
     def __init__(self, width: int, outputs: int, hidden: int = 32):
         super().__init__(nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, outputs))
+        self.outputs = outputs
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Outputs (..., outputs) from representations (..., width)."""
+        return super().forward(hidden) if self.columns is None else hidden[..., self.columns]
+
+    def given(self, columns: slice) -> Self:
+        """This head for what comes after its tower: it is given outputs of towers, (..., all), and takes its own."""
+        twin = copy.copy(self)
+        twin.columns = columns
+        return twin
 
     def start(self, biases: Sequence[float]) -> None:
         """Set the last layer's biases, one an output."""

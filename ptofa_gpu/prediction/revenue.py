@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +15,8 @@ from torch.nn.functional import logsigmoid
 
 from ptofa_gpu.device import as_array, torch_device
 from ptofa_gpu.errors import DegenerateModelError, InputError, OutOfMemoryError, PtofaWarning
+from ptofa_gpu.prediction.all_pairs import all_pairs
 from ptofa_gpu.prediction.data import check_encoded, check_finite
-from ptofa_gpu.prediction.methods.base import PairOutput
-from ptofa_gpu.prediction.networks import Scratch
 from ptofa_gpu.prediction.schema import Encoded
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 Progress = bool | Callable[[int, int], None] | None
 # What a block takes: on a CPU enough that a call costs little beside its work, on a GPU enough to fill it.
 _BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 1 << 30}
-# On a CPU the network then goes through a block's pairs in slices whose activations stay in its caches.
-_SLICE_BYTES = 8 << 20
 
 
 class Components(NamedTuple):
@@ -70,15 +66,14 @@ class _Pairs:
             torch.as_tensor(encoded_funds.numeric, device=device),
         )
         self.customer_part = self.network.customer_parts(self.shape[0])
-        units = sum(getattr(layer, "out_features", 0) for layer in self.network.body) + self.fund_part.shape[1]
-        self._pair_bytes = 4 * (units + 128)  # and the heads'
-        self._scratch = threading.local()
+        self.answers = all_pairs(model.net, self.fund_part) if device.type == "cpu" else None
 
     def default_rows(self) -> int:
         """Customers a block such that it takes about `_BLOCK_BYTES`."""
         funds = self.shape[1]
         if self.device.type == "cuda":
-            return max(1, _BLOCK_BYTES["cuda"] // (2 * self._pair_bytes * funds))
+            units = sum(getattr(layer, "out_features", 0) for layer in self.network.body) + self.fund_part.shape[1]
+            return max(1, _BLOCK_BYTES["cuda"] // (2 * 4 * (units + 128) * funds))  # 128: the heads'
         # the customers' own layer and embeddings, and about ten numbers a pair from the heads to E
         return max(1, _BLOCK_BYTES["cpu"] // (8 * self.fund_part.shape[1] + 4 * 10 * funds))
 
@@ -90,26 +85,13 @@ class _Pairs:
 
     def components(self, lo: int, hi: int) -> tuple[Tensor, Tensor, Tensor]:
         """Calibrated logit, mu in log currency and sigma of customers lo..hi, (hi - lo, F) each."""
-        if self.device.type == "cuda":
-            customer_part = self.customer_part(self.customer_categorical[lo:hi], self.customer_numeric[lo:hi])
+        customer_part = self.customer_part(self.customer_categorical[lo:hi], self.customer_numeric[lo:hi])
+        if self.answers is None:
             output = self.model.net.outputs(self.network(customer_part[:, None, :], self.fund_part[None, :, :]))
         else:
-            output = self._in_slices(lo, hi)
+            output = self.answers(customer_part)
         output = self.model.finished(output, self.codes, lambda: self.score(lo, hi))
         return output.logit, output.mu + self.log_scale, output.sigma
-
-    def _in_slices(self, lo: int, hi: int) -> PairOutput:
-        """The network's answer for some customers, (rows, F) each, in memory that is used again by this thread."""
-        scratch = getattr(self._scratch, "own", None)
-        if scratch is None:
-            scratch = self._scratch.own = Scratch()
-        rows = max(1, _SLICE_BYTES // (self._pair_bytes * self.shape[1]))
-        parts = []
-        for first in range(lo, hi, rows):
-            last = min(hi, first + rows)
-            part = self.customer_part(self.customer_categorical[first:last], self.customer_numeric[first:last])
-            parts.append(self.model.net.outputs(self.network.all_pairs(part, self.fund_part, scratch)))
-        return parts[0] if len(parts) == 1 else PairOutput(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def _report_unseen(schema: Schema, customers: Encoded, funds: Encoded) -> None:

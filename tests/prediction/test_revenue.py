@@ -66,39 +66,6 @@ def test_blocks_and_threads_do_not_matter(trained, world):
     assert (alone == together).all()
 
 
-@pytest.mark.parametrize("method", ["ptofa", "esmm", "mmoe", "shared_bottom"])
-@pytest.mark.parametrize("slice_bytes", [1, 40_000, 10**9])
-def test_memory_that_is_used_again_changes_nothing(world, monkeypatch, method, slice_bytes):
-    """Slices of one customer, of some and a rest, and of the whole block, on one thread and on three."""
-    model = world.model(method=method, debias=None)
-    model.net.start(world.module().label_statistics)
-    people = world.customers.head(203)
-    with torch.no_grad():  # biases other than those of the start, which are all zero somewhere
-        for weights in model.net.parameters():
-            weights.add_(0.05 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(weights.numel())))
-    monkeypatch.setattr(module_under_test, "_SLICE_BYTES", slice_bytes)
-    batch = DeviceRows(
-        world.log, world.schema.encode_customers(people), world.schema.encode_funds(world.funds), torch.device("cpu")
-    )
-    customer, fund = torch.arange(203).repeat_interleave(4), torch.arange(4).repeat(203)
-    model.eval()
-    with torch.no_grad():
-        logit, mu, sigma = model(
-            {
-                "customer_categorical": batch.customer_categorical[customer],
-                "customer_numeric": batch.customer_numeric[customer],
-                "fund_categorical": batch.fund_categorical[fund],
-                "fund_numeric": batch.fund_numeric[fund],
-            }
-        )
-    plain = (torch.sigmoid(logit) * torch.exp(mu + sigma**2 / 2)).reshape(203, 4).numpy() * model.statistics.scale
-    for threads, rows in ((1, None), (1, 50), (3, 20)):
-        torch.set_num_threads(threads)
-        again = [expected_revenue(model, people, world.funds, block_rows=rows, device="cpu") for _ in range(2)]
-        np.testing.assert_allclose(again[0], plain, rtol=2e-5)
-        assert (again[0] == again[1]).all()
-
-
 def test_components_make_revenue(trained, world):
     model, _ = trained
     conversion, mu, sigma = predict_components(model, world.customers, world.funds)

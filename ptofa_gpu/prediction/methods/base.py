@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ptofa_gpu.errors import DegenerateModelError, InputError
-from ptofa_gpu.prediction.networks import PairNetwork
+from ptofa_gpu.prediction.networks import Head, PairNetwork
 
 
 class PairOutput(NamedTuple):
@@ -195,6 +196,19 @@ class RevenueMethod(nn.Module, ABC):
     @abstractmethod
     def outputs(self, hidden: Tensor) -> PairOutput:
         """Logit, mu and sigma from the network's representation of pairs."""
+
+    def given_towers(self) -> Self:
+        """This method with heads that are given what their towers put out, side by side in the order of `children`.
+
+        Its `outputs` take that, (..., all heads' outputs), for the network's representation. Weights are shared.
+        """
+        twin, at = copy.copy(self), 0
+        twin._modules = dict(self._modules)
+        for name, child in self._modules.items():
+            if isinstance(child, Head):
+                twin._modules[name] = child.given(slice(at, at + child.outputs))
+                at += child.outputs
+        return twin
 
     @abstractmethod
     def row_loss(self, output: PairOutput, labels: Labels) -> Tensor:

@@ -1,0 +1,133 @@
+"""The quick way through all pairs on a CPU against the network's own forward pass."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from ptofa_gpu.prediction import all_pairs as module_under_test
+from ptofa_gpu.prediction._between import bias_relu, sum_relu, tower_ends
+from ptofa_gpu.prediction.all_pairs import all_pairs
+from ptofa_gpu.prediction.revenue import expected_revenue
+
+METHODS = ["ptofa", "ziln", "esmm", "mmoe", "shared_bottom", "mtl_mse", "dnn_c", "dnn_r"]
+
+
+@pytest.fixture
+def network_of(world):
+    """A method's model with weights that training could have left: no bias and no embedding is zero throughout."""
+
+    def make(method="ptofa", **settings):
+        model = world.model(method=method, debias=None, **settings)
+        model.net.start(world.module().label_statistics)
+        with torch.no_grad():
+            for weights in model.net.parameters():
+                draws = torch.Generator().manual_seed(weights.numel())
+                weights.add_(0.05 * torch.randn(weights.shape, generator=draws))
+        return model.eval()
+
+    return make
+
+
+def parts(model, world, customers):
+    encoded = world.schema.encode_customers(world.customers.head(customers)), world.schema.encode_funds(world.funds)
+    sides = [(torch.as_tensor(e.categorical), torch.as_tensor(e.numeric)) for e in encoded]
+    network = model.net.network
+    return network.customer_part(*sides[0]), network.fund_part(*sides[1])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("hidden", [(32, 16), (24,), (20, 12, 9)])
+@pytest.mark.parametrize("slice_bytes", [1, 40_000, 10**9])
+def test_answers_are_those_of_the_forward_pass(network_of, world, monkeypatch, method, hidden, slice_bytes):
+    """Slices of one customer, of some and a rest, and of the whole; two calls use the same memory."""
+    monkeypatch.setattr(module_under_test, "_SLICE_BYTES", slice_bytes)
+    model = network_of(method, hidden=hidden)
+    with torch.no_grad():
+        customers, funds = parts(model, world, 203)
+        answers = all_pairs(model.net, funds)
+        for some in (customers, customers[50:57]):
+            plain = model.net.outputs(model.net.network(some[:, None], funds))
+            for quick, slow in zip(answers(some), plain, strict=True):
+                assert quick.shape == slow.shape == (len(some), 4)
+                torch.testing.assert_close(quick, slow, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("method", ["ptofa", "esmm", "mmoe", "shared_bottom"])
+def test_threads_do_not_share_memory(network_of, world, method):
+    model = network_of(method)
+    once = expected_revenue(model, world.customers, world.funds, block_rows=20, device="cpu")
+    torch.set_num_threads(3)
+    for _ in range(3):
+        assert (expected_revenue(model, world.customers, world.funds, block_rows=20, device="cpu") == once).all()
+
+
+def test_each_thread_has_activations_of_its_own(network_of, world):
+    model = network_of()
+    with torch.no_grad():
+        answers = all_pairs(model.net, parts(model, world, 3)[1])
+    found = [answers._activations()]
+    worker = threading.Thread(target=lambda: found.append(answers._activations()))
+    worker.start()
+    worker.join()
+    assert answers._activations()[0].data_ptr() == found[0][0].data_ptr()
+    assert not {x.data_ptr() for x in found[0]} & {x.data_ptr() for x in found[1]}
+
+
+def test_the_model_itself_stays_as_it_was(network_of, world):
+    model = network_of()
+    before = dict(model.net.named_modules())
+    with torch.no_grad():
+        customers, funds = parts(model, world, 5)
+        all_pairs(model.net, funds)(customers)
+    assert dict(model.net.named_modules()) == before
+    assert model.net.conversion_head.columns is None
+
+
+def test_weights_that_are_not_finite_show(network_of, world):
+    model = network_of()
+    with torch.no_grad():
+        customers, funds = parts(model, world, 6)
+        customers[1, 0] = float("nan")
+        model.net.conversion_head[0].bias[0] = float("nan")
+        for quick, slow in zip(
+            all_pairs(model.net, funds)(customers),
+            model.net.outputs(model.net.network(customers[:, None], funds)),
+            strict=True,
+        ):
+            assert torch.equal(quick.isnan(), slow.isnan())
+        assert all_pairs(model.net, funds)(customers).logit.isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "f", "width"), [(1, 1, 1), (3, 2, 5), (2, 7, 32), (5, 1, 33)])
+def test_passes_between_products(dtype, n, f, width):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(n, width)).astype(dtype), rng.normal(size=(f, width)).astype(dtype)
+    a[0, 0] = np.nan
+    out = np.full((n * f, width), 7, dtype)
+    sum_relu(a, b, out)
+    np.testing.assert_array_equal(out, np.maximum(a[:, None] + b, 0).reshape(n * f, width))
+    x, bias = rng.normal(size=(n, width)).astype(dtype), rng.normal(size=width).astype(dtype)
+    x[-1, -1] = np.nan
+    expected = np.maximum(x + bias, 0)
+    bias_relu(x, bias)
+    np.testing.assert_array_equal(x, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [1, 7, 32, 40])
+def test_ends_of_towers(dtype, width):
+    """Two towers with one and two outputs, in the columns of each."""
+    rng = np.random.default_rng(width)
+    x, bias = rng.normal(size=(11, 2 * width)).astype(dtype), rng.normal(size=2 * width).astype(dtype)
+    weight, last = rng.normal(size=(3, width)).astype(dtype), rng.normal(size=3).astype(dtype)
+    x[3, 0], x[4, 0] = np.nan, np.inf
+    starts, room = np.array([0, width, width]), np.zeros((3, 20), dtype)
+    tower_ends(x, bias, starts, weight, last, room[:, 5:16])
+    relu = np.maximum(x.astype(np.float64) + bias, 0)
+    expected = [relu[:, s : s + width] @ w + b for s, w, b in zip(starts, weight.astype(np.float64), last, strict=True)]
+    np.testing.assert_allclose(room[:, 5:16], expected, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-5)
+    assert not room[:, :5].any()
+    assert not room[:, 16:].any()
