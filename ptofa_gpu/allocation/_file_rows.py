@@ -34,6 +34,11 @@ class FileRows:
         Byte of the file where entry (0, 0) lies.
     strides : (int, int)
         Bytes from one row, and from one column, to the next; may be negative.
+
+    Attributes
+    ----------
+    as_wanted : bool
+        The file holds the rows as float32, one after the other.
     """
 
     resident = False
@@ -44,7 +49,7 @@ class FileRows:
     ):
         self.path, self.dtype, self.shape = Path(path), np.dtype(dtype), shape
         self.position, self.strides = position, strides
-        self._as_wanted = self.dtype == np.float32 and self.dtype.isnative and strides == (4 * shape[1], 4)
+        self.as_wanted = self.dtype == np.float32 and self.dtype.isnative and strides == (4 * shape[1], 4)
         with self.path.open("rb") as file:
             self._version = _version(file)
 
@@ -108,6 +113,15 @@ class FileRows:
                     out[first:until] = scratch[ids[first:until] - lo]
                     first = until
 
+    def map(self) -> np.ndarray:
+        """All rows as a map of the file, for what needs them in any order; only where they are `as_wanted`.
+
+        Its pages are the system's to take back, and it is not written to: it is writeable so that functions compiled
+        for arrays in memory take it.
+        """
+        self._open().close()
+        return np.asarray(np.memmap(self.path, np.float32, "c", self.position, self.shape))
+
     def _open(self) -> FileIO:
         try:
             file = self.path.open("rb", buffering=0)
@@ -120,7 +134,7 @@ class FileRows:
 
     def _read(self, file: FileIO, lo: int, hi: int, out: np.ndarray) -> None:
         down, across = self.strides
-        if self._as_wanted:
+        if self.as_wanted:
             self._fill(file, self.position + lo * down, out)
             return
         step = max(1, SCRATCH // max(1, abs(down)))

@@ -10,23 +10,24 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.allocation._heaps import KEY, ROW, pop, push, with_room
+from ptofa_gpu.allocation._heaps import pop, push, with_room
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, may_see, units
 
 FAR = np.int64(1) << np.int64(62)
 LARGEST = 4096  # customers moved along a path before limits are looked at again
 UNREACHED = FAR >> np.int64(1)  # farther than any path, nearer than where an arc of infinite cost leads
 DONE, NEEDS_SWAPS, STOPPED, NEEDS_CUSTOMERS = 0, 1, 2, 3
-# what `State.count` holds: paths and moves so far, turns in which customers were taken off the heaps; of the search
-# whose paths are being taken, how many nodes it found, the distance of the last that has too little, the paths before
-# it, and the node that is next; of the path that waits for customers, its nodes, and how many were moved at a time
-PATHS, MOVES, TURN, FOUND, REACH, BEFORE, NEXT, NODES, AT_ONCE = range(9)
+# what `State.count` holds: paths and moves so far; of the search whose paths are being taken, how many nodes it found,
+# the distance of the last that has too little, the paths before it, and the node that is next; of the path that waits
+# for customers, its nodes, and how many were moved at a time
+PATHS, MOVES, FOUND, REACH, BEFORE, NEXT, NODES, AT_ONCE = range(8)
 
 
 class Customers(NamedTuple):
-    """Those who can take part: `place[u]` is customer u's row, or `place` is empty where that is u itself.
+    """Those who can take part. Row `place[u]` of `revenue` is customer u's, or row u where `place` is empty.
 
-    A customer whose place is -1 is not here, and has not moved.
+    A customer whose place is -1 must be brought before they move; where the plan is not `known`, what they have in
+    `chosen` is not theirs, and they have not moved.
     """
 
     revenue: Any
@@ -37,6 +38,7 @@ class Customers(NamedTuple):
     scale: float
     chosen: Any
     place: Any
+    known: bool
 
 
 class Slack(NamedTuple):
@@ -67,11 +69,6 @@ class Arcs(NamedTuple):
     cost: Any
     top: Any
     bound: Any
-
-
-@nb.njit(inline="always")
-def _row(customers, u):
-    return customers.place[u] if customers.place.size else u
 
 
 @nb.njit(inline="always")
@@ -157,23 +154,23 @@ def _search(arcs, slack, state):
 
 
 @nb.njit(inline="always")
-def _is_valid(customers, u, a, b, funds):
+def is_valid(customers, u, a, b, funds):
     """Whether customer u still holds a and could have b."""
-    chosen, at = customers.chosen, _row(customers, u)
-    if at < 0:
+    if not customers.known and customers.place[u] < 0:
         return True
-    return holds(chosen, at, EMPTY if a == funds else a) and (b == funds or not holds(chosen, at, b))
+    chosen = customers.chosen
+    return holds(chosen, u, EMPTY if a == funds else a) and (b == funds or not holds(chosen, u, b))
 
 
 @nb.njit(cache=True)
 def clean(customers, heaps, arcs, a, b):
     """Drop swaps from the top of a -> b that have become impossible, and note what the arc costs at least."""
     funds = arcs.cost.shape[0] - 1
-    while heaps.head[a, b] >= 0 and not _is_valid(customers, heaps.entry[heaps.head[a, b], ROW], a, b, funds):
+    while heaps.head[a, b] >= 0 and not is_valid(customers, np.int64(heaps.entry[heaps.head[a, b]].row), a, b, funds):
         pop(heaps, a, b)
     e = heaps.head[a, b]
-    if e >= 0 and heaps.entry[e, KEY] <= arcs.bound[a, b]:
-        arcs.cost[a, b], arcs.top[a, b] = heaps.entry[e, KEY], heaps.entry[e, ROW]
+    if e >= 0 and heaps.entry[e].key <= arcs.bound[a, b]:
+        arcs.cost[a, b], arcs.top[a, b] = heaps.entry[e].key, np.int64(heaps.entry[e].row)
     else:
         arcs.cost[a, b], arcs.top[a, b] = arcs.bound[a, b], -1
 
@@ -227,13 +224,13 @@ def _mark(arcs, slack, parent, sink, blocked):
 
 
 @nb.njit(cache=True)
-def _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin, seen):
+def _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin):
     """Take off the heaps as many tied customers for each arc of a path as may move, at most `amount`.
 
     Returns (batch, how many may move): ``batch[begin[s]:begin[s + 1]]`` are the entries of the path's arc s.
     """
     funds = arcs.cost.shape[0] - 1
-    potential, path, count = state.potential, state.path, state.count
+    potential, path = state.potential, state.path
     taken = 0
     for s in range(n - 1):
         a, b = path[s + 1], path[s]
@@ -241,16 +238,13 @@ def _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin, see
         if (a == funds or b == funds) and (_slack_cost(slack, a, b, funds) + potential[a] == potential[b]):
             amount = min(amount, _slack_limit(slack, a, b, funds))
             continue
-        count[TURN] += 1
-        e = heaps.head[a, b]
-        while taken - begin[s] < amount and e >= 0 and heaps.entry[e, KEY] == arcs.cost[a, b]:
+        e, before = heaps.head[a, b], np.int64(-1)
+        while taken - begin[s] < amount and e >= 0 and heaps.entry[e].key == arcs.cost[a, b]:
             pop(heaps, a, b)
-            u = heaps.entry[e, ROW]
-            at = _row(customers, u)
-            # who has not moved is in a list once: what is fetched for it comes after all that was fetched before
-            if at < 0 or (seen[at] != count[TURN] and _is_valid(customers, u, a, b, funds)):
-                if at >= 0:
-                    seen[at] = count[TURN]
+            u = np.int64(heaps.entry[e].row)
+            # who has moved may be in a list twice, one after the other
+            if u != before and is_valid(customers, u, a, b, funds):
+                before = u
                 if taken == batch.size:
                     batch = np.append(batch, np.empty_like(batch))
                 batch[taken] = e
@@ -267,7 +261,7 @@ def _put_back(heaps, state, n, first, batch, begin):
     for s in range(n - 1):
         for i in range(begin[s] + first, begin[s + 1]):
             e = batch[i]
-            push(heaps, e, state.path[s + 1], state.path[s], heaps.entry[e, KEY], heaps.entry[e, ROW])
+            push(heaps, e, state.path[s + 1], state.path[s], heaps.entry[e].key, np.int64(heaps.entry[e].row))
 
 
 @nb.njit(cache=True)
@@ -277,7 +271,7 @@ def _not_here(customers, heaps, n, amount, batch, begin):
     if customers.place.size:
         for s in range(n - 1):
             for i in range(begin[s], min(begin[s] + amount, begin[s + 1])):
-                u = heaps.entry[batch[i], ROW]
+                u = np.int64(heaps.entry[batch[i]].row)
                 if customers.place[u] < 0:
                     out[found] = u
                     found += 1
@@ -287,25 +281,25 @@ def _not_here(customers, heaps, n, amount, batch, begin):
 @nb.njit(cache=True)
 def _move(customers, heaps, used, arcs, u, a, b):
     """Give customer u fund b in place of a, and list what the customer could do now; how many entries are used then."""
-    chosen, at = customers.chosen, _row(customers, u)
+    chosen, at = customers.chosen, customers.place[u] if customers.place.size else u
     funds = arcs.cost.shape[0] - 1
     for j in range(chosen.shape[1]):
-        if chosen[at, j] == (EMPTY if a == funds else a):
-            chosen[at, j] = EMPTY if b == funds else b
+        if chosen[u, j] == (EMPTY if a == funds else a):
+            chosen[u, j] = EMPTY if b == funds else b
             break
     # the heads that this makes impossible are the customer's own: giving up a once more, or getting b
     for c in range(funds + 1):
         if arcs.top[a, c] == u and c != a:
             clean(customers, heaps, arcs, a, c)
     for j in range(chosen.shape[1]):
-        held = np.int64(chosen[at, j])
+        held = np.int64(chosen[u, j])
         if held != CLOSED and held != b and arcs.top[held if held >= 0 else funds, b] == u:
             clean(customers, heaps, arcs, held if held >= 0 else funds, b)
     revenue, scale, offset = customers.revenue, customers.scale, customers.offset
     # swap b for something; another fund, or an empty slot, for a
     r_a = 0.0 if a == funds else units(revenue[at, a], scale) + offset[a]
     r_b = 0.0 if b == funds else units(revenue[at, b], scale) + offset[b]
-    refill = a != funds and b != funds and holds(chosen, at, EMPTY)
+    refill = a != funds and b != funds and holds(chosen, u, EMPTY)
     for c in range(funds + 1 + refill):
         x, y = b, c
         if c > funds:
@@ -314,9 +308,9 @@ def _move(customers, heaps, used, arcs, u, a, b):
             if b == funds:
                 continue
             loss = r_b
-        elif not may_see(customers.tolerance, customers.risk, customers.mask, at, c):
+        elif not may_see(customers.tolerance, customers.risk, customers.mask, u, c):
             continue
-        elif holds(chosen, at, c):
+        elif holds(chosen, u, c):
             if c == b or a == funds:
                 continue
             loss, x, y = units(revenue[at, c], scale) + offset[c] - r_a, c, a
@@ -342,7 +336,7 @@ def _along(customers, heaps, used, arcs, slack, state, n, amount, batch, begin):
             continue
         for i in range(begin[s], begin[s] + amount):
             heaps = with_room(heaps, used, 2 * (funds + 1))
-            used = _move(customers, heaps, used, arcs, heaps.entry[batch[i], ROW], a, b)
+            used = _move(customers, heaps, used, arcs, np.int64(heaps.entry[batch[i]].row), a, b)
         state.count[MOVES] += amount
     state.imbalance[path[n - 1]] -= amount
     state.imbalance[path[0]] += amount
@@ -367,7 +361,7 @@ def _is_tied(arcs, slack, state, n):
 
 
 @nb.njit(cache=True)
-def run(customers, heaps, used, arcs, slack, state, seen, blocked, max_paths, max_moves, max_used):
+def run(customers, heaps, used, arcs, slack, state, blocked, max_paths, max_moves, max_used):
     """Move customers until every fund is right, or every path left rests on a bound, or a limit is reached.
 
     Updates chosen, arcs, slack, state, and in `blocked` the bounds that are in the way.
@@ -396,7 +390,7 @@ def run(customers, heaps, used, arcs, slack, state, seen, blocked, max_paths, ma
                 # ever more at a time: those who are taken off for one arc are put back where another has fewer
                 most = min(4 * most, LARGEST)
                 amount = min(most, imbalance[state.path[n - 1]], -imbalance[sink])
-                batch, amount = _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin, seen)
+                batch, amount = _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin)
                 missing = _not_here(customers, heaps, n, amount, batch, begin)
                 _put_back(heaps, state, n, 0 if missing.size else amount, batch, begin)
                 if missing.size:

@@ -142,12 +142,26 @@ class RevenueBlocks:
         finally:
             self._buffers = buffers
 
+    def iterate_small(self) -> Iterator[tuple[int, int, Any]]:
+        """As `iterate`, with blocks a quarter as large where they are read or copied, so that others have room."""
+        rows = None if self.resident else max(1, (self.block_rows or self.default_rows) // 4)
+        if any(len(buffer) > (rows or 0) for buffer in self._buffers.values()):
+            self.release()
+        return self.iterate(rows)
+
+    def release(self) -> None:
+        """Free the memory that blocks were read or copied to; the next walk takes it anew."""
+        self._buffers = {}
+
     def every(self, stride: int) -> Any:
         """Every stride-th row from the first, as one contiguous array on `device`; E itself for stride 1 if it can."""
+        only = self.parts[0] if len(self.parts) == 1 else None
+        if stride == 1 and self.device == "cpu" and isinstance(only, FileRows) and only.as_wanted:
+            return only.map()
         if self.whole is not None:
             array = self.whole
             out = array_namespace(array).ascontiguousarray(array[::stride])
-            return self._writeable_as_given(out)
+            return self.writeable_as_given(out)
         return self.rows(np.arange(0, self.shape[0], stride))
 
     def rows(self, ids: Any) -> Any:
@@ -159,14 +173,14 @@ class RevenueBlocks:
             Row numbers, rising.
         """
         if self.whole is not None:
-            return self._writeable_as_given(self.whole[ids])
+            return self.writeable_as_given(self.whole[ids])
         wanted = to_device(ids, "cpu")
         out = self._empty(self.source, wanted.size)
         edges = np.searchsorted(wanted, self._starts)
         for part, start, a, b in zip(self.parts, self._starts, edges[:-1], edges[1:], strict=False):
             if b > a:
                 part.gather(wanted[a:b] - start, out[a:b])
-        return self._writeable_as_given(to_device(out, self.device))
+        return self.writeable_as_given(to_device(out, self.device))
 
     def column(self, fund: int, ids: Any) -> Any:
         """E of one fund for the customers `ids` (rising, on `device`): (n,) float32 on `device`."""
@@ -245,7 +259,7 @@ class RevenueBlocks:
 
         return cupy.empty((rows, self.shape[1]), cupy.float32)
 
-    def _writeable_as_given(self, array: Any) -> Any:
+    def writeable_as_given(self, array: Any) -> Any:
         """`array`, read-only where E is: for anything else Numba would compile its functions anew."""
         given = getattr(self.parts[0], "array", None)
         if isinstance(array, np.ndarray) and isinstance(given, np.ndarray) and array is not given:

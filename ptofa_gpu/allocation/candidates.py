@@ -12,7 +12,9 @@ from ptofa_gpu.allocation._moves import FAR
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 
 #: Swaps of an arc, and of all arcs, that lists may hold in any case; for how many slots there may be one in them.
-LONGEST, LISTED, EACH = 64, 1 << 22, 16
+LONGEST, LISTED, EACH = 64, 1 << 20, 16
+#: Threads, or teams of them, that look at different customers, each with lists of its own.
+GROUPS = 2
 
 
 @nb.njit(cache=True)
@@ -43,18 +45,20 @@ def _select(key, row, n, kept):
 @nb.njit(parallel=True, cache=True)
 def _cheapest(
     revenue, tolerance, risk, mask, offset, scale, chosen, first, begin, to, after, after_row, kept, start, key, row,
-    count, most, threads,
+    count, most, teams,
 ):  # fmt: skip
-    """Add some customers to the lists. Every thread has some of the funds that are given up, and sees everyone.
+    """Add some customers to the lists. Every group of threads has some of the customers, with lists of its own, and in
+    it every thread some of the funds that are given up.
 
     The lists begin[a] .. begin[a + 1] are of swaps a -> to[i] that come after (after[i], after_row[i]). `most` is what
     a swap may lose to be taken in, beside each other in memory: few are.
     """
-    funds = begin.size - 2
-    thread_of = np.arange(funds + 1) % threads
-    thread_of[begin[1:] == begin[:-1]] = -1
-    for t in nb.prange(threads):
-        for u in range(revenue.shape[0]):
+    funds, groups, n_rows = begin.size - 2, count.shape[0], revenue.shape[0]
+    team_of = np.arange(funds + 1) % teams
+    team_of[begin[1:] == begin[:-1]] = -1
+    for thread in nb.prange(groups * teams):
+        group, team = thread % groups, thread // groups
+        for u in range(n_rows * group // groups, n_rows * (group + 1) // groups):
             empty = False
             for j in range(chosen.shape[1]):
                 a = np.int64(chosen[u, j])
@@ -64,7 +68,7 @@ def _cheapest(
                 if a == EMPTY:
                     empty = True
                     a = funds
-                if thread_of[a] != t:
+                if team_of[a] != team:
                     continue
                 if a < funds:
                     held = units(revenue[u, a], scale) + offset[a]
@@ -73,34 +77,41 @@ def _cheapest(
                     loss = held
                     if b < funds:
                         loss -= units(revenue[u, b], scale) + offset[b]
-                    if loss >= most[i] or loss < after[i] or (loss == after[i] and first[u] <= after_row[i]):
+                    if loss >= most[group, i] or loss < after[i] or (loss == after[i] and first[u] <= after_row[i]):
                         continue
                     if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
-                        n, at = count[i], start[i]
+                        room = (start[i + 1] - start[i]) // groups
+                        n, at = count[group, i], start[i] + group * room
                         key[at + n], row[at + n] = np.int64(loss), first[u]
-                        count[i] = n + 1
-                        if n + 1 == 2 * kept[i]:
-                            _select(key[at : at + n + 1], row[at : at + n + 1], n + 1, kept[i])
-                            count[i], most[i] = kept[i], key[at + kept[i] - 1]
+                        count[group, i] = n + 1
+                        if n + 1 == room:
+                            _select(key[at : at + room], row[at : at + room], room, kept[i])
+                            count[group, i], most[group, i] = kept[i], key[at + kept[i] - 1]
 
 
 @nb.njit(cache=True)
 def _listed(arcs, kept, start, key, row, count, rows):
     """The entries of all lists one after the other, and what comes after them."""
-    bound, last = np.full(arcs.size, FAR), np.full(arcs.size, rows)
-    n = 0
+    bound, last, groups = np.full(arcs.size, FAR), np.full(arcs.size, rows), count.shape[0]
+    total = 0
     for i in range(arcs.size):
-        at, end = start[i], start[i] + count[i]
-        if count[i] >= kept[i]:  # the others are no cheaper than the dearest
-            _select(key[at:end], row[at:end], count[i], kept[i])
-            bound[i], last[i], count[i] = key[at + kept[i] - 1], row[at + kept[i] - 1], kept[i]
-        n += count[i]
-    arc, cost, rows_of = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    n = 0
+        at, room, n = start[i], (start[i + 1] - start[i]) // groups, count[0, i]
+        for group in range(1, groups):
+            for j in range(at + group * room, at + group * room + count[group, i]):
+                key[at + n], row[at + n] = key[j], row[j]
+                n += 1
+        if n >= kept[i]:  # the others are no cheaper than the dearest
+            _select(key[at : at + n], row[at : at + n], n, kept[i])
+            n = kept[i]
+            bound[i], last[i] = key[at + n - 1], row[at + n - 1]
+        count[0, i] = n
+        total += n
+    arc, cost, rows_of = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.int64)
+    total = 0
     for i in range(arcs.size):
-        for j in range(count[i]):
-            arc[n], cost[n], rows_of[n] = arcs[i], key[start[i] + j], row[start[i] + j]
-            n += 1
+        for j in range(start[i], start[i] + count[0, i]):
+            arc[total], cost[total], rows_of[total] = arcs[i], key[j], row[j]
+            total += 1
     return (arc, cost, rows_of), bound, last
 
 
@@ -148,12 +159,13 @@ class Cheapest:
         n, size = arcs.size, funds + 1
         self.arcs, self.theta = arcs, theta
         self._begin, self._to = np.searchsorted(arcs, np.arange(size + 1) * size), arcs % size
-        self._after = np.full(n, -1, np.int64) if after is None else after
+        self._after = np.full(n, -1.0) if after is None else after.astype(np.float64)  # as losses are
         self._after_row = np.full(n, -1, np.int64) if after_row is None else after_row
-        self._kept, self._count = sizes, np.zeros(n, np.int64)
-        self._start = 2 * (np.cumsum(sizes) - sizes)
-        self._key, self._row = np.empty((2, 2 * int(sizes.sum())), np.int64)
-        self._most = np.full(n, min(theta, float(FAR)) + 1.0)  # losses are whole
+        groups = min(GROUPS, nb.get_num_threads())
+        self._kept, self._count = sizes, np.zeros((groups, n), np.int64)
+        self._start = np.append(0, np.cumsum(groups * (sizes + np.maximum(sizes // 2, 1))))
+        self._key, self._row = np.empty(self._start[-1], np.int64), np.empty(self._start[-1], np.int32)
+        self._most = np.full((groups, n), min(theta, float(FAR)) + 1.0)  # losses are whole
 
     def add(
         self,
@@ -170,7 +182,7 @@ class Cheapest:
         _cheapest(
             revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, rows, self._begin, self._to, self._after,
             self._after_row, self._kept, self._start, self._key, self._row, self._count, self._most,
-            nb.get_num_threads(),
+            max(1, nb.get_num_threads() // len(self._count)),
         )  # fmt: skip
 
     def found(self, rows: int) -> Found:

@@ -33,6 +33,7 @@ from ptofa_gpu.allocation._moves import (
     clean_all,
     run,
 )
+from ptofa_gpu.allocation._trim import trim
 
 __all__ = ["DONE", "NEEDS_CUSTOMERS", "NEEDS_SWAPS", "STOPPED", "Customers", "Exchange", "Supply"]
 
@@ -67,9 +68,13 @@ class Exchange:
         `FAR` where a = b. Shared with the caller, and updated by `add`.
     swaps : (arc, cost, row)
         arc = a (F + 1) + b, cost in units, and the customer.
+    room : int, optional
+        Swaps that memory is set aside for.
 
     Attributes
     ----------
+    customers : Customers
+        Those who are there; to be set anew when there are more, or fewer.
     potential : (F + 1,) int64
         By how much each fund has become dearer than the empty slot is: what a customer gains by it at the old prices.
     paths, moves, entries : int
@@ -85,17 +90,17 @@ class Exchange:
         supply: Supply,
         bound: np.ndarray,
         swaps: tuple[np.ndarray, np.ndarray, np.ndarray],
+        room: int = 0,
     ):
         size, n = imbalance.size, swaps[0].size
         self._slack = Slack(supply.price, supply.unused, supply.free, supply.low_bonus)
         self._arcs = Arcs(bound.copy(), np.full((size, size), -1), bound)
         potential, distance, parent, order, path = np.zeros((5, size), np.int64)
-        touched, count = np.zeros(size, np.bool_), np.zeros(9, np.int64)
+        touched, count = np.zeros(size, np.bool_), np.zeros(8, np.int64)
         self._state = State(imbalance.astype(np.int64), potential, distance, parent, order, path, touched, count)
         self._blocked, self.missing = np.zeros((size, size), np.bool_), np.empty(0, np.int64)
-        self._heaps, self.entries = push_all(empty(size, n + max(1024, n // 4)), 0, *swaps)
-        self.customers, self._seen = customers, np.zeros(0, np.int64)
-        self.take_in(customers)
+        self._heaps, self.entries = push_all(empty(size, max(n, room) + 1024), 0, *swaps)
+        self.customers = customers
         clean_all(customers, self._heaps, self._arcs, np.flatnonzero(self._heaps.head >= 0))
 
     @property
@@ -129,16 +134,10 @@ class Exchange:
         """
         self._blocked[:] = False
         status, self._heaps, self.entries, self.missing = run(
-            self.customers, self._heaps, self.entries, self._arcs, self._slack, self._state, self._seen, self._blocked,
+            self.customers, self._heaps, self.entries, self._arcs, self._slack, self._state, self._blocked,
             max_paths, max_moves, max_entries,
         )  # fmt: skip
         return int(status)
-
-    def take_in(self, customers: Customers) -> None:
-        """The customers there were, and any who are new."""
-        self.customers, more = customers, len(customers.chosen) - self._seen.size
-        if more > 0:
-            self._seen = np.append(self._seen, np.zeros(more, np.int64))
 
     @property
     def blocked(self) -> np.ndarray:
@@ -161,6 +160,10 @@ class Exchange:
         if some.size > most:
             some = some[np.argpartition(ahead, most)[:most]]
         return np.union1d(some, self.blocked)
+
+    def trim(self, last: np.ndarray, most: int) -> None:
+        """Keep about `most` swaps, those that may be wanted soonest; `last` is kept as `bound` is."""
+        self.entries = trim(self.customers, self._heaps, self.entries, self._arcs, last, self.potential, most)
 
     def add(self, wanted: np.ndarray, bound: np.ndarray, swaps: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
         """More swaps of the arcs `wanted`, and what those of them cost at least that are still not at hand."""

@@ -17,6 +17,7 @@ from ptofa_gpu.allocation.auction import auction_phase
 from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
 from ptofa_gpu.allocation.candidates import FAR, Cheapest, Found, list_sizes
 from ptofa_gpu.allocation.dual import Choices, windows
+from ptofa_gpu.allocation.room import most_rows, most_swaps
 from ptofa_gpu.allocation.ties import Groups
 from ptofa_gpu.device import array_namespace, to_device
 from ptofa_gpu.ops._rows import every
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
 
 #: All swaps are collected from customers who could make so many of them, and so many for each exposure in the wrong
 #: place; from more, only the cheapest of every pair of funds.
-ALL_SWAPS, SWAPS_EACH, MOST_SWAPS = 1 << 18, 1 << 10, 1 << 24
-#: Bytes a customer that the customers of a window may take, and their swaps.
-ROOM = 16
+ALL_SWAPS, SWAPS_EACH = 1 << 18, 1 << 10
 #: Bytes of E that are copied at a time.
 PORTION = 1 << 22
 #: Customers in the sample that says how far a window must reach.
@@ -73,12 +72,20 @@ class Passes:
     k : int
     scale : float
         Units per currency.
+
+    Attributes
+    ----------
+    count : int
+        Passes over everybody so far.
+    small_blocks : bool
+        Whether what is read or copied of E at a time is to leave room for something else.
     """
 
     def __init__(self, source: RevenueBlocks, tolerance: Any, risk: Any, mask: Any, slots: Any, k: int, scale: float):
         self.source, self.k, self.scale, self.where = source, k, scale, source.device
         self.rows, self.funds = source.shape
         self.count = 0
+        self.small_blocks = False
         self.limits_on_host = (tolerance, risk, mask, slots)
         self._moved: dict[int, tuple[Any, ...]] = {}
 
@@ -91,9 +98,12 @@ class Passes:
         return out
 
     # -- the customers -------------------------------------------------------------------------------------------
+    def _revenue(self) -> Iterator[tuple[int, int, Any]]:
+        return self.source.iterate_small() if self.small_blocks else self.source.iterate()
+
     def _blocks(self) -> Iterator[tuple[int, int, tuple[Any, Any, Any, Any], Any]]:
         """(lo, hi, (revenue, tolerance, risk, mask), slots), all where the work is done."""
-        for lo, hi, revenue in self.source.iterate():
+        for lo, hi, revenue in self._revenue():
             tolerance, risk, mask, slots = self._limits(lo, hi)
             yield lo, hi, (revenue, tolerance, risk, mask), slots
 
@@ -209,10 +219,10 @@ class Passes:
         only the cheapest of every pair of funds come back.
         """
         self.count += 1
-        few = min(max(ALL_SWAPS, SWAPS_EACH * wrong), MOST_SWAPS)
-        most_rows = max(few // (self.k * self.funds), ROOM * self.rows // (4 * self.funds))
+        few = max(ALL_SWAPS, min(SWAPS_EACH * wrong, most_swaps(self.rows, self.k, self.funds) // 2))
+        most = max(ALL_SWAPS // (self.k * self.funds), most_rows(self.rows, self.funds))
         if np.isinf(theta) and self.rows * self.k * self.funds > few:
-            most_rows = 0
+            most = 0
         arcs = np.flatnonzero(~np.eye(self.funds + 1, dtype=np.bool_))
         parts: list[_Some] = []
         cheapest, found = None, 0
@@ -220,7 +230,7 @@ class Passes:
             part = self._of(chosen, lo, hi)
             near_here = near_rows(*data, offset, self.scale, part, theta)
             found += len(near_here)
-            if cheapest is None and found > most_rows:
+            if cheapest is None and found > most:
                 cheapest = self._lists(arcs, wrong, theta)
                 while parts:
                     self._add(cheapest, parts.pop(0), offset)
@@ -233,8 +243,7 @@ class Passes:
         if cheapest is None:
             all_of_them = _together(parts)
             data = (all_of_them.revenue, all_of_them.tolerance, self.limits_on_host[1], all_of_them.mask)
-            most = min(max(few, ROOM * self.rows // 24), MOST_SWAPS)
-            swaps = collect_swaps(*data, offset, self.scale, all_of_them.held, theta, most)
+            swaps = collect_swaps(*data, offset, self.scale, all_of_them.held, theta, few)
             if swaps is not None:
                 bound = np.full(arcs.size, FAR if np.isinf(theta) else np.int64(theta))
                 arc, cost, row = swaps
@@ -294,11 +303,11 @@ class Passes:
         return groups
 
     # -- a few customers, on the host ----------------------------------------------------------------------------
-    def some(self, rows: np.ndarray, chosen: Any) -> tuple[tuple[Any, Any, Any, Any], np.ndarray]:
-        """Revenue, tolerance, risk and mask of some customers, and what they have, copied to the host."""
-        tolerance, risk, mask, _ = self.limits_on_host
-        revenue = to_device(self.source.rows(rows), "cpu")
-        return (revenue, tolerance[rows], risk, None if mask is None else mask[rows]), self.few(rows, chosen)
+    def some(self, rows: np.ndarray, out: np.ndarray) -> None:
+        """Write the revenue of some customers into `out` (n, F) on the host; `rows` rise."""
+        step = max(1, PORTION // (4 * self.funds))
+        for lo in range(0, rows.size, step):
+            out[lo : lo + step] = to_device(self.source.rows(rows[lo : lo + step]), "cpu")
 
     def few(self, rows: np.ndarray, chosen: Any) -> np.ndarray:
         """What some customers have, on the host."""
@@ -311,7 +320,7 @@ class Passes:
     def put_in_order(self, chosen: Any) -> None:
         """Order every customer's funds by falling revenue; -1 for whatever slot has none."""
         if self.k > 1:
-            for lo, hi, block in self.source.iterate():
+            for lo, hi, block in self._revenue():
                 part = self._of(chosen, lo, hi)
                 order_slots(block, part)
                 if not self._beside(chosen):

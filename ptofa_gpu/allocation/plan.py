@@ -322,7 +322,8 @@ class AllocationPlan:
 def _earned(problem: AllocationProblem, funds: Any, shift: int) -> int:
     """Revenue of all exposures in fixed point; where E and the plan are in one place as it is, else block by block."""
     revenue = problem.revenue_blocks()
-    return sum(earned(block, to_device(funds[lo:hi], revenue.device), shift) for lo, hi, block in revenue.iterate())
+    blocks = revenue.iterate_small()
+    return sum(earned(block, to_device(funds[lo:hi], revenue.device), shift) for lo, hi, block in blocks)
 
 
 def decide_status(problem: AllocationProblem, exposures: np.ndarray) -> Status:

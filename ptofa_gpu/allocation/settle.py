@@ -103,23 +103,30 @@ class Settling:
         if not excess.any():
             return DONE, theta
         window = Window(passes, market.bonus - price, self.chosen, theta, _total(excess))
-        work = Exchange(window.customers, np.append(excess, -excess.sum()), supply, window.bound, window.swaps)
+        work = Exchange(
+            window.customers,
+            np.append(excess, -excess.sum()),
+            supply,
+            window.bound,
+            window.swaps,
+            2 * window.most_swaps,
+        )
         status, wrong, narrow = STOPPED, _total(work.imbalance), window.is_small(WIDER)
         paths, moves = (int(AT_A_TIME / cost(passes.funds)) for cost in (market.path, market.move))
         while not market.watch.expired():
             status = work.run(paths, moves, window.most_swaps)
-            if status == DONE or (status == STOPPED and window.is_full(work)):
+            if status == DONE:
                 break
             if status == NEEDS_CUSTOMERS:
                 window.bring(work)
+                continue
+            window.make_room(work)  # not while a path is waiting: where E is one array none ever is
             if status == NEEDS_SWAPS:
                 left = _total(work.imbalance)
                 if narrow and left < MUCH * wrong:
                     theta = theta * WIDER if theta < 2.0**50 else math.inf
                     break
                 narrow = False
-                if window.is_full(work):
-                    break
                 window.fetch(work, left)
         window.write()
         self.moves += work.moves

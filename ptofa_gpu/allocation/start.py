@@ -21,7 +21,7 @@ from ptofa_gpu.allocation.settle import Settling
 SMALL_SAMPLE, FIRST_SAMPLE, GROWTH, EACH_FUND = 1024, 20_000, 8, 64
 #: Bytes of E that a sample may copy: so many (for an auction among all, where there are few), or so many for each
 #: customer there is.
-SAMPLE_BYTES, AUCTION_BYTES, SAMPLE_EACH = 1 << 26, 1 << 28, 24
+SAMPLE_BYTES, AUCTION_BYTES, SAMPLE_EACH = 1 << 25, 1 << 28, 24
 #: Customers for each fund that it takes for Newton's method to find its way: the curvature of fewer is mostly noise.
 CURVATURE = 500
 #: Places for each slot with which an auction is held at most.
@@ -122,6 +122,7 @@ class Samples:
 
     def _exact(self, some: Sample, price: np.ndarray) -> np.ndarray:
         """Prices of a sample, solved exactly."""
+        self.everyone.source.release()  # for the exchange
         plan = Settling(self.market, some.passes, some.roomy(self.market.case == "under"), price)
         plan.untie()
         plan.put_right()

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from ptofa_gpu.allocation import optimal, passes, settle, start, window
+from ptofa_gpu.allocation import optimal, passes, room, settle, start, window
 from ptofa_gpu.allocation.market import Market
 
 
@@ -18,7 +18,7 @@ def numba_threads():
     numba.set_num_threads(before)
 
 
-@pytest.fixture(params=["all swaps", "the cheapest swap of each pair", "and few customers at a time"])
+@pytest.fixture(params=["all swaps", "the cheapest swap of each pair", "and few swaps at hand"])
 def narrow(request, monkeypatch):
     """Samples and windows so small that every stage of the solver has something to do on tiny instances."""
     small = {"SMALL_SAMPLE": 3, "FIRST_SAMPLE": 6, "GROWTH": 2, "EACH_FUND": 0, "CURVATURE": 0}
@@ -29,11 +29,13 @@ def narrow(request, monkeypatch):
         monkeypatch.setattr(settle, name, value)
     monkeypatch.setattr(Market, "enough", lambda *_: 0.0)
     if request.param != "all swaps":
-        for name in ("ALL_SWAPS", "SWAPS_EACH", "ROOM"):
+        for name in ("ALL_SWAPS", "SWAPS_EACH"):
             monkeypatch.setattr(passes, name, 0)
+        for name in ("ROWS_EACH", "ROWS_BYTES"):
+            monkeypatch.setattr(room, name, 0)
         for module in (passes, window):
             monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.ones(arcs.size, np.int64))
         monkeypatch.setattr(window, "ARCS_EACH", 0)
-    if request.param == "and few customers at a time":
-        for name in ("MOST_SWAPS", "ROOM", "ENTRIES"):
-            monkeypatch.setattr(window, name, 0)
+    if request.param == "and few swaps at hand":
+        for name in ("CUSTOMER_EACH", "SLOT_EACH", "SWAPS", "ARC_SWAPS"):
+            monkeypatch.setattr(room, name, 0)

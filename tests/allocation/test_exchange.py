@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import _heaps, settle
-from ptofa_gpu.allocation._heaps import KEY, ROW
 from ptofa_gpu.allocation.candidates import FAR, Cheapest, list_sizes
 
 swap = st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6))  # arc, key, row
@@ -36,7 +35,7 @@ def test_heaps_give_the_least_entry_whatever_the_order(first, steps):
         top = heaps.head[step // 2, step % 2]
         assert (top < 0) == (not wanted[step])
         if wanted[step]:
-            assert (heaps.entry[top, KEY], heaps.entry[top, ROW]) == heapq.heappop(wanted[step])
+            assert (heaps.entry[top]["key"], heaps.entry[top]["row"]) == heapq.heappop(wanted[step])
             _heaps.pop(heaps, step // 2, step % 2)
 
 

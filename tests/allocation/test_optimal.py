@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import passes as passes_module
+from ptofa_gpu.allocation import room
 from ptofa_gpu.errors import InfeasibleError, InputError
 from tests.allocation.oracles import brute_force, check_limits, low_ends, min_cost_flow_value, plan_value
 from tests.allocation.strategies import general_instances, instances
@@ -228,8 +229,10 @@ def test_of_too_many_customers_only_the_cheapest_swaps_are_kept(monkeypatch):
     assert every.swaps[1].max() <= wide
     assert (every.bound == np.int64(wide)).all()
     assert (every.last == 5_000).all()
-    for name, value in (("ALL_SWAPS", 1000), ("SWAPS_EACH", 1), ("ROOM", 2)):
+    for name, value in (("ALL_SWAPS", 1000), ("SWAPS_EACH", 1)):
         monkeypatch.setattr(passes_module, name, value)
+    for name, value in (("ROWS_EACH", 2), ("ROWS_BYTES", 0)):
+        monkeypatch.setattr(room, name, value)
     few = passes.near(offset, chosen, wide, 3)
     most = int(passes_module.list_sizes(few.arcs, few.arcs[:0], 5_000, 3)[0])
     assert np.bincount(few.swaps[0]).max() == most < np.bincount(every.swaps[0]).max()

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.allocation import exchange, memory, passes, settle, window
+from ptofa_gpu.allocation import exchange, memory, passes, room, settle, window
+from ptofa_gpu.bench.instances import Instance, generate
 from ptofa_gpu.errors import InputError, OutOfMemoryError
 from tests.allocation.strategies import general_instances, instances
 
@@ -73,16 +74,15 @@ def test_blocks_never_show_at_any_stage_of_the_optimum(narrow, arguments, data):
     check_same_plan(wanted, ptofa.allocate(parts, **options))
 
 
-@pytest.mark.parametrize("room", [0, 1 << 24])
-def test_customers_are_fetched_when_they_are_to_move(monkeypatch, room):
+@pytest.mark.parametrize("bytes_of_rows", [0, 2_000, 1 << 24])
+def test_customers_are_fetched_when_they_are_to_move(monkeypatch, bytes_of_rows):
     """Those who are in the lists are copied where there is room, and else one path's after another's."""
-    monkeypatch.setattr(window, "MOST_SWAPS", room)
-    monkeypatch.setattr(window, "ROOM", 0)
+    monkeypatch.setattr(room, "ROWS_BYTES", bytes_of_rows)
+    monkeypatch.setattr(room, "ROWS_EACH", 0)
     monkeypatch.setattr(settle, "ALL_SWAPS", 0)
     monkeypatch.setattr(settle, "FIRST_WINDOW", 1)
     monkeypatch.setattr(passes, "ALL_SWAPS", 0)
     monkeypatch.setattr(passes, "SWAPS_EACH", 0)
-    monkeypatch.setattr(passes, "ROOM", 0)
     for module in (passes, window):
         monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.full(arcs.size, 8))
     rng, status = np.random.default_rng(4), []
@@ -93,7 +93,7 @@ def test_customers_are_fetched_when_they_are_to_move(monkeypatch, room):
     monkeypatch.setattr(exchange.Exchange, "run", lambda self, *n: status.append(run(self, *n)) or status[-1])
     plan = ptofa.allocate(ptofa.AllocationProblem([E[:7000], E[7000:]], quota), "optimal", device="cpu")
     check_same_plan(wanted, plan)
-    assert (exchange.NEEDS_CUSTOMERS in status) == (room == 0)
+    assert (exchange.NEEDS_CUSTOMERS in status) == (bytes_of_rows < 1 << 24)
     assert exchange.NEEDS_SWAPS in status
     assert plan.status == "optimal"
 
@@ -167,6 +167,37 @@ def test_memory_is_48_bytes_a_customer_and_a_block(tmp_path, method, k):
     slack = 4 << 20  # the interpreter's and the allocator's own
     assert made <= (32 << 20) + slack  # a block of the default size
     assert used <= (40 + 8 * k) * customers + 32 * 100_000 + slack
+
+
+DOZENS = """
+import re, sys, numpy as np, ptofa_gpu as ptofa
+folder, k = sys.argv[1], int(sys.argv[2])
+def status(name):
+    return 1024 * int(re.search(name + r":\\s*(\\d+)", open("/proc/self/status").read())[1])
+def allocate(name):
+    about = np.load(f"{folder}/{name}.npz")
+    problem = ptofa.AllocationProblem(f"{folder}/{name}.npy", about["quota"], k, about["tolerance"], about["risk"])
+    open("/proc/self/clear_refs", "w").write("5")  # the peak starts anew
+    before = status("VmRSS")
+    assert ptofa.allocate(problem, device="cpu").status == "optimal"
+    return status("VmHWM") - before
+allocate("small")  # what is compiled, or loaded, is not what is measured
+print(allocate("large"))
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's record of peak memory")
+@pytest.mark.parametrize("ties", ["none", "1digit"])
+@pytest.mark.parametrize("k", [1, 3])
+def test_with_dozens_of_funds_an_exchange_has_no_more_memory(tmp_path, k, ties):
+    customers = 400_000
+    for name, rows in (("small", 20_000), ("large", customers)):
+        problem = generate(Instance(rows, 64, k, ties)).problem()
+        np.save(tmp_path / f"{name}.npy", problem.revenue)
+        limits = {"quota": problem.quota, "tolerance": problem.tolerance, "risk": problem.risk}
+        np.savez(tmp_path / f"{name}.npz", **limits)
+    used = int(in_a_process(DOZENS, str(tmp_path), str(k)))
+    assert used <= (40 + 8 * k) * customers + (32 << 20) + (4 << 20)
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,104 @@
+"""Making room in an exchange: what stays, what the bounds then say, and that plans stay the best ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ptofa_gpu as ptofa
+from ptofa_gpu.allocation import _heaps, _trim, exchange, passes, room, settle, window
+from ptofa_gpu.allocation._moves import FAR, Arcs, Customers
+from tests.allocation.oracles import low_ends, min_cost_flow_value, plan_value
+
+SIZE = 3  # two funds and the empty slot
+
+
+def everyone_free(rows):
+    """Customers for whom every swap is possible: the plan is not known, and nobody is here."""
+    nothing = np.zeros((rows, 1), np.int16)
+    place = np.full(rows, -1, np.int32)
+    return Customers(np.zeros((0, 2), np.float32), nothing, nothing, nothing, nothing, 1.0, nothing, place, False)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_comes_first_stays_and_the_bounds_say_what_has_gone(data):
+    """All swaps of an arc, those at hand up to its bound: after it every one up to the new bound still is."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 10_000)))
+    rows, most = 16 * data.draw(st.integers(1, 8)), data.draw(st.integers(0, 60))
+    bound, last = np.full((SIZE, SIZE), FAR), np.full((SIZE, SIZE), rows)
+    potential = rng.integers(0, 4, SIZE)
+    swaps = {}
+    for a, b in zip(*np.nonzero(~np.eye(SIZE, dtype=bool)), strict=True):
+        offers = sorted((int(c), int(u)) for u, c in enumerate(rng.integers(0, 8, rows)) if rng.random() < 0.6)
+        at_hand = rng.integers(0, len(offers) + 1)
+        swaps[a, b] = offers, offers[:at_hand]
+        if at_hand < len(offers):
+            bound[a, b], last[a, b] = offers[at_hand - 1] if at_hand else (offers[0][0], -1)
+    flat = [(a * SIZE + b, c, u) for (a, b), (_, at_hand) in swaps.items() for c, u in at_hand]
+    columns = np.array(flat, np.int64).reshape(-1, 3)[rng.permutation(len(flat))].T
+    heaps, used = _heaps.push_all(_heaps.empty(SIZE, 1), 0, *np.ascontiguousarray(columns))
+    popped = {}
+    for a, b in swaps:  # some are taken off, as by a path
+        if heaps.head[a, b] >= 0 and rng.random() < 0.5:
+            top = heaps.entry[heaps.head[a, b]]
+            popped[a, b] = int(top["key"]), int(top["row"])
+            _heaps.pop(heaps, a, b)
+    arcs = Arcs(np.zeros((SIZE, SIZE), np.int64), np.zeros((SIZE, SIZE), np.int64), bound)
+    before = used - len(popped)
+    used = _trim.trim(everyone_free(rows), heaps, used, arcs, last, potential, most)
+    kept = {}
+    for a, b in swaps:
+        kept[a, b] = []
+        while heaps.head[a, b] >= 0:
+            top = heaps.entry[heaps.head[a, b]]
+            kept[a, b].append((int(top["key"]), int(top["row"])))
+            _heaps.pop(heaps, a, b)
+    assert sum(map(len, kept.values())) == used
+    if before <= most:
+        assert used == before
+    for (a, b), (offers, at_hand) in swaps.items():
+        assert kept[a, b] == sorted(kept[a, b])
+        assert set(kept[a, b]) <= set(at_hand)
+        gone = set(at_hand) - set(kept[a, b]) - {popped.get((a, b))}
+        limit = bound[a, b], last[a, b]
+        # whatever comes no later than the bound is at hand, and whatever has gone comes after it
+        assert all(s in kept[a, b] or s == popped.get((a, b)) for s in offers if s <= limit)
+        assert all(s > limit for s in gone)
+        assert arcs.cost[a, b] == (kept[a, b][0][0] if kept[a, b] else bound[a, b])
+    dearest = max((c + potential[a] - potential[b], u) for (a, b), k in kept.items() for c, u in [*k, (-99, 0)])
+    for (a, b), (_, at_hand) in swaps.items():
+        for c, u in set(at_hand) - set(kept[a, b]) - {popped.get((a, b))}:
+            assert (c + potential[a] - potential[b], u) > dearest
+
+
+@pytest.mark.parametrize(("k", "bits", "swaps"), [(1, 3, 40), (3, 1, 40), (2, 10, 0)])
+def test_an_exchange_that_has_to_make_room_ends_with_the_best_plan(monkeypatch, k, bits, swaps):
+    """With room for few swaps; of blocks comes the same plan."""
+    for name, value in (("CUSTOMER_EACH", 0), ("SLOT_EACH", 0), ("SWAPS", swaps), ("ARC_SWAPS", 0)):
+        monkeypatch.setattr(room, name, value)
+    monkeypatch.setattr(settle, "ALL_SWAPS", 0)
+    monkeypatch.setattr(settle, "FIRST_WINDOW", 1)
+    for name in ("ALL_SWAPS", "SWAPS_EACH"):
+        monkeypatch.setattr(passes, name, 0)
+    for name in ("ROWS_EACH", "ROWS_BYTES"):
+        monkeypatch.setattr(room, name, 0)
+    for module in (passes, window):
+        monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.full(arcs.size, 8))
+    trims, trim = [], exchange.Exchange.trim
+    monkeypatch.setattr(exchange.Exchange, "trim", lambda self, *a: trims.append(self.entries) or trim(self, *a))
+    rng = np.random.default_rng(k)
+    E = np.ldexp(np.rint(np.ldexp(rng.lognormal(0, 1, (4_000, 9)), bits)), -bits).astype(np.float32)
+    quota = np.bincount(rng.choice(9, k * len(E), p=np.arange(1, 10) / 45), minlength=9)
+    quota = np.minimum(quota, len(E))
+    problem = ptofa.AllocationProblem(E, quota, k)
+    plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax")
+    assert len(trims) > 1
+    assert plan.status == "optimal"
+    assert plan_value(problem.revenue, plan.funds, low_ends(problem)) == min_cost_flow_value(problem)
+    parts = ptofa.AllocationProblem([E[:1500], E[1500:]], quota, k)
+    again = ptofa.allocate(parts, "optimal", device="cpu", on_infeasible="relax")
+    np.testing.assert_array_equal(plan.funds, again.funds)
+    np.testing.assert_array_equal(plan.price, again.price)
