@@ -44,8 +44,8 @@ def _select(key, row, n, kept):
 
 @nb.njit(parallel=True, cache=True)
 def _cheapest(
-    revenue, tolerance, risk, mask, offset, scale, chosen, first, begin, to, after, after_row, kept, start, key, row,
-    count, most, teams,
+    revenue, tolerance, risk, mask, offset, scale, chosen, first, begin, to, after, after_row, kept, room, start, key,
+    row, count, most, teams,
 ):  # fmt: skip
     """Add some customers to the lists. Every group of threads has some of the customers, with lists of its own, and in
     it every thread some of the funds that are given up.
@@ -80,24 +80,23 @@ def _cheapest(
                     if loss >= most[group, i] or loss < after[i] or (loss == after[i] and first[u] <= after_row[i]):
                         continue
                     if b == funds or (may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b)):
-                        room = (start[i + 1] - start[i]) // groups
-                        n, at = count[group, i], start[i] + group * room
+                        n, at = count[group, i], start[i] + group * room[i]
                         key[at + n], row[at + n] = np.int64(loss), first[u]
                         count[group, i] = n + 1
-                        if n + 1 == room:
-                            _select(key[at : at + room], row[at : at + room], room, kept[i])
+                        if n + 1 == room[i]:
+                            _select(key[at : at + n + 1], row[at : at + n + 1], n + 1, kept[i])
                             count[group, i], most[group, i] = kept[i], key[at + kept[i] - 1]
 
 
 @nb.njit(cache=True)
-def _listed(arcs, kept, start, key, row, count, rows):
+def _listed(arcs, kept, room, start, key, row, count, rows):
     """The entries of all lists one after the other, and what comes after them."""
     bound, last, groups = np.full(arcs.size, FAR), np.full(arcs.size, rows), count.shape[0]
     total = 0
     for i in range(arcs.size):
-        at, room, n = start[i], (start[i + 1] - start[i]) // groups, count[0, i]
+        at, n = start[i], count[0, i]
         for group in range(1, groups):
-            for j in range(at + group * room, at + group * room + count[group, i]):
+            for j in range(at + group * room[i], at + group * room[i] + count[group, i]):
                 key[at + n], row[at + n] = key[j], row[j]
                 n += 1
         if n >= kept[i]:  # the others are no cheaper than the dearest
@@ -163,8 +162,10 @@ class Cheapest:
         self._after_row = np.full(n, -1, np.int64) if after_row is None else after_row
         groups = min(GROUPS, nb.get_num_threads())
         self._kept, self._count = sizes, np.zeros((groups, n), np.int64)
-        self._start = np.append(0, np.cumsum(groups * (sizes + np.maximum(sizes // 2, 1))))
-        self._key, self._row = np.empty(self._start[-1], np.int64), np.empty(self._start[-1], np.int32)
+        self._room = sizes + np.maximum(sizes // 2, 1)
+        ends = np.cumsum(groups * self._room)
+        self._start, total = ends - groups * self._room, int(ends[-1]) if n else 0
+        self._key, self._row = np.empty(total, np.int64), np.empty(total, np.int32)
         self._most = np.full((groups, n), min(theta, float(FAR)) + 1.0)  # losses are whole
 
     def add(
@@ -181,28 +182,29 @@ class Cheapest:
         """Look at some customers, whose numbers are `rows`; all on the host."""
         _cheapest(
             revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, rows, self._begin, self._to, self._after,
-            self._after_row, self._kept, self._start, self._key, self._row, self._count, self._most,
+            self._after_row, self._kept, self._room, self._start, self._key, self._row, self._count, self._most,
             max(1, nb.get_num_threads() // len(self._count)),
         )  # fmt: skip
 
     def found(self, rows: int) -> Found:
         """The swaps kept, of `rows` customers in all."""
         (arc, cost, row), bound, last = _listed(
-            self.arcs, self._kept, self._start, self._key, self._row, self._count, rows
+            self.arcs, self._kept, self._room, self._start, self._key, self._row, self._count, rows
         )
         if self.theta < FAR:
             np.minimum(bound, np.int64(self.theta), out=bound)
         return Found(self.arcs, bound, last, (arc, cost, row))
 
 
-def list_sizes(arcs: np.ndarray, urgent: np.ndarray, slots: int, wrong: int) -> np.ndarray:
+def list_sizes(arcs: np.ndarray, urgent: np.ndarray, slots: int, wrong: int, funds: int) -> np.ndarray:
     """(n,) int64, how many swaps are kept of each of some arcs.
 
     Not fewer than four, and twice as many as there are exposures to put right, for all of them may need the same arc;
     so long as all lists stay small, in themselves or beside what is known of the customers' `slots`. Half the room is
-    for the `urgent` ones.
+    for the `urgent` ones, so long as an arc's share is not more than most who hold one of the `funds` could offer.
     """
     n, room = max(arcs.size, 1), max(min(LONGEST * arcs.size, LISTED), slots // EACH)
-    first = np.isin(arcs, urgent, assume_unique=True)
-    sizes = np.where(first, room // (2 * max(int(first.sum()), 1)), room // (2 * n) if first.any() else room // n)
-    return np.clip(sizes, 4, max(4, 2 * wrong + 4))
+    first, most = np.isin(arcs, urgent, assume_unique=True), max(4, 2 * wrong + 4)
+    n_first = int(first.sum())
+    share = min(room // (2 * n_first), 3 * slots // (4 * funds), most) if n_first else 0
+    return np.clip(np.where(first, share, (room - n_first * share) // n), 4, most)

@@ -270,7 +270,8 @@ class Passes:
         return cheapest.found(self.rows)
 
     def _lists(self, arcs: np.ndarray, wrong: int, theta: float) -> Cheapest:
-        return Cheapest(self.funds, arcs, list_sizes(arcs, arcs[:0], self.rows * self.k, wrong), theta)
+        sizes = list_sizes(arcs, arcs[:0], self.rows * self.k, wrong, self.funds)
+        return Cheapest(self.funds, arcs, sizes, theta)
 
     def _add(self, cheapest: Cheapest, some: _Some, offset: np.ndarray) -> None:
         data = (some.revenue, some.tolerance, self.limits_on_host[1], some.mask, offset, self.scale, some.held)

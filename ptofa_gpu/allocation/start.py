@@ -19,6 +19,8 @@ from ptofa_gpu.allocation.settle import Settling
 
 #: Customers in the samples: the first holds an auction, the others refine its prices; and for each fund at least.
 SMALL_SAMPLE, FIRST_SAMPLE, GROWTH, EACH_FUND = 1024, 20_000, 8, 64
+#: One in so many customers is solved exactly where many are tied.
+TIED = 12
 #: Bytes of E that a sample may copy: so many (for an auction among all, where there are few), or so many for each
 #: customer there is.
 SAMPLE_BYTES, AUCTION_BYTES, SAMPLE_EACH = 1 << 25, 1 << 28, 24
@@ -111,7 +113,7 @@ class Samples:
 
     def at_ties(self, price: np.ndarray) -> np.ndarray:
         """Where Newton's method stalled because many are tied: a sample's exact prices, at which they are."""
-        some = self.every(max(SMALL_SAMPLE, self.everyone.rows // GROWTH))
+        some = self.every(max(SMALL_SAMPLE, self.everyone.rows // TIED))
         exact = self._exact(some, price)
         return exact if self._are_tied(some.passes, exact) else price
 

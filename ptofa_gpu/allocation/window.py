@@ -97,7 +97,7 @@ class Window:
         if not arcs.size:
             raise RuntimeError("an exchange has come to a halt with all swaps at hand; this must not happen")
         bound, last = self.bound.reshape(-1), self._last.reshape(-1)  # views: they are contiguous
-        sizes = list_sizes(arcs, work.blocked, self._slots, wrong)
+        sizes = list_sizes(arcs, work.blocked, self._slots, wrong, self._passes.funds)
         found = self._passes.more(self._offset, self._plan, arcs, bound[arcs], last[arcs], sizes)
         last[arcs] = found.last
         self._copy(found.swaps[2])

@@ -21,7 +21,7 @@ def numba_threads():
 @pytest.fixture(params=["all swaps", "the cheapest swap of each pair", "and few swaps at hand"])
 def narrow(request, monkeypatch):
     """Samples and windows so small that every stage of the solver has something to do on tiny instances."""
-    small = {"SMALL_SAMPLE": 3, "FIRST_SAMPLE": 6, "GROWTH": 2, "EACH_FUND": 0, "CURVATURE": 0}
+    small = {"SMALL_SAMPLE": 3, "FIRST_SAMPLE": 6, "GROWTH": 2, "TIED": 2, "EACH_FUND": 0, "CURVATURE": 0}
     for name, value in small.items():
         monkeypatch.setattr(start, name, value)
     monkeypatch.setattr(optimal, "FIRST_SAMPLE", 6)

@@ -76,20 +76,21 @@ def test_lists_are_the_next_swaps_in_order(data):
 
 
 @pytest.mark.parametrize(
-    ("arcs", "urgent", "slots", "wrong", "kept"),
+    ("arcs", "urgent", "slots", "wrong", "funds", "kept"),
     [
-        (72, 0, 10_000, 3, {10}),
-        (72, 0, 1_000, 0, {4}),
-        (4032, 0, 200_000, 5000, {64}),
-        (56, 0, 1_000_000, 50_000, {1116}),
-        (1 << 21, 0, 1, 9, {4}),
-        (100, 2, 1_000_000, 500_000, {15_625, 312}),
-        (100, 2, 1_000_000, 100, {204}),
+        (72, 0, 10_000, 3, 8, {10}),
+        (72, 0, 1_000, 0, 8, {4}),
+        (4032, 0, 200_000, 5000, 8, {64}),
+        (56, 0, 1_000_000, 50_000, 8, {1116}),
+        (1 << 21, 0, 1, 9, 8, {4}),
+        (100, 2, 1_000_000, 500_000, 8, {15_625, 312}),
+        (100, 2, 1_000_000, 500_000, 64, {11_718, 390}),  # most who hold one of 64 funds
+        (100, 2, 1_000_000, 100, 8, {204}),
     ],
 )
-def test_lists_are_as_long_as_they_may_be(arcs, urgent, slots, wrong, kept):
+def test_lists_are_as_long_as_they_may_be(arcs, urgent, slots, wrong, funds, kept):
     every = np.arange(arcs)
-    sizes = list_sizes(every, every[:urgent], slots, wrong)
+    sizes = list_sizes(every, every[:urgent], slots, wrong, funds)
     assert set(sizes.tolist()) == kept
     assert (sizes[:urgent] == max(kept)).all()
 

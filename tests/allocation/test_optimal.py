@@ -234,7 +234,7 @@ def test_of_too_many_customers_only_the_cheapest_swaps_are_kept(monkeypatch):
     for name, value in (("ROWS_EACH", 2), ("ROWS_BYTES", 0)):
         monkeypatch.setattr(room, name, value)
     few = passes.near(offset, chosen, wide, 3)
-    most = int(passes_module.list_sizes(few.arcs, few.arcs[:0], 5_000, 3)[0])
+    most = int(passes_module.list_sizes(few.arcs, few.arcs[:0], 5_000, 3, 8)[0])
     assert np.bincount(few.swaps[0]).max() == most < np.bincount(every.swaps[0]).max()
     bound, last = np.full(81, -1), np.full(81, -1)
     bound[few.arcs], last[few.arcs] = few.bound, few.last
