@@ -54,7 +54,7 @@ class Window:
         self.most_swaps = most_swaps(passes.rows, passes.k, passes.funds)
         self._made_room = self._evicted = -1
         # the plan itself, or what those have who are here
-        self._known = isinstance(chosen, np.ndarray)
+        self._known = self._is_here(chosen)
         self._chosen = chosen if self._known else np.empty((passes.rows, passes.k), np.int16)
         self._whole = passes.where == "cpu" and passes.source.is_one_array
         self._place = np.full(0 if self._whole else passes.rows, -1, np.int32)
@@ -67,6 +67,10 @@ class Window:
         self.bound, self._last = np.full((size, size), FAR), np.full((size, size), passes.rows)
         self.bound.reshape(-1)[found.arcs], self._last.reshape(-1)[found.arcs] = found.bound, found.last
         self._copy(self.swaps[2])
+
+    @staticmethod
+    def _is_here(plan: Any) -> bool:
+        return isinstance(plan, np.ndarray)
 
     def is_small(self, wider: float) -> bool:
         """Whether a window so many times as wide is likely to have no more swaps than lists may hold."""

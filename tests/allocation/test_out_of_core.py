@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,9 +75,13 @@ def test_blocks_never_show_at_any_stage_of_the_optimum(narrow, arguments, data):
     check_same_plan(wanted, ptofa.allocate(parts, **options))
 
 
+@pytest.mark.parametrize("plan_is_here", [True, False])
 @pytest.mark.parametrize("bytes_of_rows", [0, 2_000, 1 << 24])
-def test_customers_are_fetched_when_they_are_to_move(monkeypatch, bytes_of_rows):
-    """Those who are in the lists are copied where there is room, and else one path's after another's."""
+def test_customers_are_fetched_when_they_are_to_move(monkeypatch, bytes_of_rows, plan_is_here):
+    """Those who are in the lists are copied where there is room, and else one path's after another's.
+
+    Where the plan is not here (but on a GPU) what they have is copied with them, and written back.
+    """
     monkeypatch.setattr(room, "ROWS_BYTES", bytes_of_rows)
     monkeypatch.setattr(room, "ROWS_EACH", 0)
     monkeypatch.setattr(settle, "ALL_SWAPS", 0)
@@ -91,6 +96,10 @@ def test_customers_are_fetched_when_they_are_to_move(monkeypatch, bytes_of_rows)
     wanted = ptofa.allocate(ptofa.AllocationProblem(E, quota), "optimal", device="cpu")
     run = exchange.Exchange.run
     monkeypatch.setattr(exchange.Exchange, "run", lambda self, *n: status.append(run(self, *n)) or status[-1])
+    if not plan_is_here:
+        monkeypatch.setattr(window.Window, "_is_here", staticmethod(lambda plan: False))
+        used = {**vars(np), "empty": lambda shape, dtype: np.full(shape, 5, dtype)}  # what memory held before
+        monkeypatch.setattr(window, "np", SimpleNamespace(**used))
     plan = ptofa.allocate(ptofa.AllocationProblem([E[:7000], E[7000:]], quota), "optimal", device="cpu")
     check_same_plan(wanted, plan)
     assert (exchange.NEEDS_CUSTOMERS in status) == (bytes_of_rows < 1 << 24)
