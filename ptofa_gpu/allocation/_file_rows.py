@@ -1,7 +1,8 @@
 """A matrix inside a file, read by rows: through file reads, so that memory holds what was asked for and no more.
 
 A memory map would do the same with less code, but the pages it touches count as this process's memory until the system
-wants them back, and a file that was cut short meanwhile kills the process instead of raising an error.
+wants them back, and a file that was cut short meanwhile kills the process instead of raising an error. An auction,
+which needs all rows in any order for a second or two, has such a map all the same: the alternative is a copy.
 """
 
 from __future__ import annotations

@@ -144,8 +144,10 @@ class RevenueBlocks:
 
     def iterate_small(self) -> Iterator[tuple[int, int, Any]]:
         """As `iterate`, with blocks a quarter as large where they are read or copied, so that others have room."""
-        rows = None if self.resident else max(1, (self.block_rows or self.default_rows) // 4)
-        if any(len(buffer) > (rows or 0) for buffer in self._buffers.values()):
+        if self._by_parts(self.block_rows):
+            return self.iterate()
+        rows = max(1, (self.block_rows or self.default_rows) // 4)
+        if any(len(buffer) > rows for buffer in self._buffers.values()):
             self.release()
         return self.iterate(rows)
 
@@ -213,10 +215,14 @@ class RevenueBlocks:
         return f"RevenueBlocks({self.shape[0]:,} x {self.shape[1]}, {parts} {where})"
 
     # -- inside --------------------------------------------------------------------------------------------------
+    def _by_parts(self, block_rows: int | None) -> bool:
+        """Whether blocks are the parts themselves: many small arrays would cost more in calls than in copies."""
+        few = len(self.parts) <= 64 or self.shape[0] >= 1024 * len(self.parts)
+        return block_rows is None and self.resident and few
+
     def _spans(self, block_rows: int | None) -> Iterator[tuple[int, int]]:
         rows = self.shape[0]
-        # many small arrays would cost more in calls than in copies
-        if block_rows is None and self.resident and (len(self.parts) <= 64 or rows >= 1024 * len(self.parts)):
+        if self._by_parts(block_rows):
             yield from zip(self._starts[:-1].tolist(), self._starts[1:].tolist(), strict=True)
             return
         step = block_rows or self.default_rows

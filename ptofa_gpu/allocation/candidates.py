@@ -12,7 +12,7 @@ from ptofa_gpu.allocation._moves import FAR
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 
 #: Swaps of an arc, and of all arcs, that lists may hold in any case; for how many slots there may be one in them.
-LONGEST, LISTED, EACH = 64, 1 << 20, 16
+LONGEST, LISTED, EACH = 48, 1 << 20, 16
 #: Threads, or teams of them, that look at different customers, each with lists of its own.
 GROUPS = 2
 
