@@ -306,9 +306,10 @@ class Passes:
     # -- a few customers, on the host ----------------------------------------------------------------------------
     def some(self, rows: np.ndarray, out: np.ndarray) -> None:
         """Write the revenue of some customers into `out` (n, F) on the host; `rows` rise."""
-        step = max(1, PORTION // (4 * self.funds))
-        for lo in range(0, rows.size, step):
-            out[lo : lo + step] = to_device(self.source.rows(rows[lo : lo + step]), "cpu")
+        done = 0
+        for part in self._portions(rows):
+            out[done : done + part.size] = to_device(self.source.rows(part), "cpu")
+            done += part.size
 
     def few(self, rows: np.ndarray, chosen: Any) -> np.ndarray:
         """What some customers have, on the host."""

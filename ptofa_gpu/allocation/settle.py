@@ -44,6 +44,7 @@ class Settling:
         self.moves = 0
         self.chosen: Any = passes.empty_plan()
         passes.take(market.bonus - price, self.chosen)
+        passes.small_blocks = True  # those who are tied, and the exchange, need the rest
 
     def wrong(self) -> float:
         """How many exposures are in the wrong place."""
@@ -52,7 +53,6 @@ class Settling:
     def untie(self) -> None:
         """Decide for all who are indifferent at these prices at once, if they matter."""
         passes, quotas = self.passes, self.quotas
-        passes.small_blocks = True  # those who are tied need the rest
         groups = passes.tied(self.market.bonus - self.price, self.chosen)
         if groups is None or not groups.known or sum(map(len, groups.rows)) * 4 < self.wrong():
             return

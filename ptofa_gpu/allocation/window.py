@@ -61,7 +61,6 @@ class Window:
         self._revenue = np.empty((0 if self._whole else most_rows(passes.rows, passes.funds), passes.funds), np.float32)
         self._ids: list[np.ndarray] = []
         self._rows = 0
-        passes.small_blocks = True
         found = passes.near(offset, chosen, theta, wrong)
         self.swaps = found.swaps
         self.bound, self._last = np.full((size, size), FAR), np.full((size, size), passes.rows)

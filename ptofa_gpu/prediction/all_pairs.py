@@ -27,13 +27,18 @@ def all_pairs(net: RevenueMethod, fund_part: Tensor) -> Callable[[Tensor], PairO
     return _InSlices(net, fund_part) if layers is None else _Fused(net, layers, fund_part)
 
 
+def pair_bytes(net: RevenueMethod, fund_part: Tensor) -> int:
+    """Bytes of a pair's activations in the network's own forward pass, about."""
+    units = sum(getattr(layer, "out_features", 0) for layer in net.network.body) + fund_part.shape[1]
+    return 4 * (units + 128)  # 128: the heads'
+
+
 class _InSlices:
     """Any network, a slice of the customers at a time."""
 
     def __init__(self, net: RevenueMethod, fund_part: Tensor):
         self.net, self.fund_part = net, fund_part
-        units = sum(getattr(layer, "out_features", 0) for layer in net.network.body) + fund_part.shape[1]
-        self.rows = max(1, _SLICE_BYTES // (4 * (units + 128) * len(fund_part)))  # 128: the heads'
+        self.rows = max(1, _SLICE_BYTES // (pair_bytes(net, fund_part) * len(fund_part)))
 
     def __call__(self, customer_part: Tensor) -> PairOutput:
         parts = [self.net.outputs(self.net.network(p[:, None], self.fund_part)) for p in customer_part.split(self.rows)]

@@ -15,7 +15,7 @@ from torch.nn.functional import logsigmoid
 
 from ptofa_gpu.device import as_array, torch_device
 from ptofa_gpu.errors import DegenerateModelError, InputError, OutOfMemoryError, PtofaWarning
-from ptofa_gpu.prediction.all_pairs import all_pairs
+from ptofa_gpu.prediction.all_pairs import all_pairs, pair_bytes
 from ptofa_gpu.prediction.data import check_encoded, check_finite
 from ptofa_gpu.prediction.schema import Encoded
 
@@ -72,8 +72,7 @@ class _Pairs:
         """Customers a block such that it takes about `_BLOCK_BYTES`."""
         funds = self.shape[1]
         if self.device.type == "cuda":
-            units = sum(getattr(layer, "out_features", 0) for layer in self.network.body) + self.fund_part.shape[1]
-            return max(1, _BLOCK_BYTES["cuda"] // (2 * 4 * (units + 128) * funds))  # 128: the heads'
+            return max(1, _BLOCK_BYTES["cuda"] // (2 * pair_bytes(self.model.net, self.fund_part) * funds))
         # the customers' own layer and embeddings, and about ten numbers a pair from the heads to E
         return max(1, _BLOCK_BYTES["cpu"] // (8 * self.fund_part.shape[1] + 4 * 10 * funds))
 
