@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-# NaN passes through all three, as it does in torch: a comparison with it is false.
+# NaN passes through all of them, as it does in torch: a comparison with it is false.
 
 
 @nb.njit(nogil=True, cache=True)
@@ -54,3 +54,31 @@ def tower_ends(
                 y = row[j] + b[j]
                 total += (zero if y < zero else y) * w[j]
             out[k, i] = total + last[k]
+
+
+@nb.njit(nogil=True, cache=True, fastmath={"contract"})
+def mix(x: np.ndarray, bias: np.ndarray, customers: np.ndarray, funds: np.ndarray, out: np.ndarray) -> None:
+    """Mixtures of experts, to `out` (T, N F, W): sum over e of softmax(customers + funds)[t, e] relu(x[e] + bias[e]).
+
+    `x` is (E, N F, W), `bias` (E, W); the gates' parts are (N, T, E) and (F, T, E).
+    """
+    zero, (experts, _, width), n_funds = x.dtype.type(0), x.shape, len(funds)
+    gate = np.empty(experts, x.dtype)
+    for c in range(len(customers)):
+        for f in range(n_funds):
+            i = c * n_funds + f
+            for t in range(len(out)):
+                greatest, total = customers[c, t, 0] + funds[f, t, 0], zero
+                for e in range(experts):
+                    gate[e] = customers[c, t, e] + funds[f, t, e]
+                    greatest = max(greatest, gate[e])
+                for e in range(experts):
+                    gate[e] = np.exp(gate[e] - greatest)
+                    total += gate[e]
+                into = out[t, i]
+                into[:] = zero
+                for e in range(experts):
+                    row, b, share = x[e, i], bias[e], gate[e] / total
+                    for j in range(width):
+                        y = row[j] + b[j]
+                        into[j] += share * (zero if y < zero else y)

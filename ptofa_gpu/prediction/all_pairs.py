@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptofa_gpu.prediction._between import bias_relu, sum_relu, tower_ends
+from ptofa_gpu.prediction._between import bias_relu, mix, sum_relu, tower_ends
+from ptofa_gpu.prediction.experts import EXPERTS, TASKS, ExpertNetwork, ParallelLinear
 from ptofa_gpu.prediction.methods.base import PairOutput, RevenueMethod
-from ptofa_gpu.prediction.networks import Head
+from ptofa_gpu.prediction.networks import Head, PairNetwork
 
 # A thread goes through its customers in slices whose activations stay in its core's cache.
 _SLICE_BYTES = 2 << 20
@@ -23,8 +24,12 @@ def all_pairs(net: RevenueMethod, fund_part: Tensor) -> Callable[[Tensor], PairO
     It gives what the network's own forward pass gives in eval mode, within rounding. Several threads may call it at a
     time; each call runs on its own.
     """
-    layers = net.network.layers()
-    return _InSlices(net, fund_part) if layers is None else _Fused(net, layers, fund_part)
+    # these classes themselves: one that is made from them may do anything in its forward pass
+    if type(net.network) is PairNetwork:
+        return _Fused(net, fund_part)
+    if type(net.network) is ExpertNetwork:
+        return _Fused(net, fund_part, EXPERTS, TASKS)
+    return _InSlices(net, fund_part)
 
 
 def pair_bytes(net: RevenueMethod, fund_part: Tensor) -> int:
@@ -46,52 +51,100 @@ class _InSlices:
 
 
 class _Fused:
-    """A network that is a stack of layers: products of matrices, and one pass each for everything between two of them.
+    """Layers, or experts and gates, and towers: products of matrices, and one pass each for all between two of them.
 
-    The towers' first layers are one layer side by side. Activations lie in memory that a thread uses again and again:
-    to get it anew costs a CPU as much as what is done in it.
+    A stack of layers is one expert without a gate. Activations lie in memory that a thread uses again and again: to get
+    it anew costs a CPU as much as what is done in it.
     """
 
-    def __init__(self, net: RevenueMethod, layers: list[nn.Linear], fund_part: Tensor):
-        self.funds = fund_part.numpy()
+    def __init__(self, net: RevenueMethod, fund_part: Tensor, experts: int = 1, tasks: int = 0):
+        self.experts, self.tasks, self.dtype = experts, tasks, fund_part.dtype
         self.outputs = net.given_towers().outputs
-        towers = [head for head in net.children() if isinstance(head, Head)]
-        firsts, lasts = zip(*((head[0], head[2]) for head in towers), strict=True)
-        wide = [*((layer.weight, layer.bias) for layer in layers), _side_by_side(firsts)]
-        self.weights = [weight.detach().t().contiguous() for weight, _ in wide]
-        self.biases = [bias.detach().numpy() for _, bias in wide]
-        weight, last = _side_by_side(lasts)
-        self.starts = np.repeat(np.arange(len(lasts)) * lasts[0].in_features, [x.out_features for x in lasts])
-        self.weight, self.last = weight.detach().numpy(), last.detach().numpy()
-        self.widths = [self.funds.shape[1], *(w.shape[1] for w in self.weights)]
-        self.rows = max(1, _SLICE_BYTES // (4 * sum(self.widths) * len(self.funds)))
+        layers = [_of_experts(layer) for layer in net.network.body if isinstance(layer, nn.Linear | ParallelLinear)]
+        self.weights, self.biases = [weight for weight, _ in layers], [bias for _, bias in layers]
+        # a gate's pass adds the last biases and takes the ReLU; the first layer's biases are in the parts
+        none = np.zeros((experts, net.network.width), fund_part.numpy().dtype)
+        self.unmixed = (self.biases or [none])[-1] if tasks else None
+        heads = [head for head in net.children() if isinstance(head, Head)]
+        self.towers = [_Towers([head]) for head in heads] if tasks else [_Towers(heads)]
+        self.funds, self.fund_gates = self._sides(fund_part)
+        first, last = self.funds.shape[-1], net.network.width
+        layers_shapes = [(experts, first), *((experts, weight.shape[-1]) for weight in self.weights)]
+        self.shapes = [*layers_shapes, *[(tasks, last)] * (tasks > 0), (1, self.towers[0].units)]
+        self.rows = max(1, _SLICE_BYTES // (4 * sum(e * width for e, width in self.shapes) * len(fund_part)))
         self._own = threading.local()
 
+    def _sides(self, part: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """One side's share of what goes into each expert's first ReLU, (E, N, width), and into the gates, (N, T, E)."""
+        units = part.shape[1] - self.tasks * self.experts
+        for_experts = part[:, :units].reshape(len(part), self.experts, -1).movedim(1, 0)
+        for_gates = part[:, units:].reshape(len(part), self.tasks, self.experts)
+        return for_experts.contiguous().numpy(), for_gates.contiguous().numpy()
+
     def _activations(self) -> list[Tensor]:
-        """A slice's activations after each layer, this thread's."""
+        """Memory for a slice's activations at each step, this thread's."""
         if not hasattr(self._own, "activations"):
-            pairs = self.rows * len(self.funds)
-            self._own.activations = [torch.empty(pairs, width, dtype=self.weights[0].dtype) for width in self.widths]
+            pairs = self.rows * self.funds.shape[1]
+            self._own.activations = [torch.empty(e * pairs * width, dtype=self.dtype) for e, width in self.shapes]
         return self._own.activations
 
     def __call__(self, customer_part: Tensor) -> PairOutput:
-        n, n_funds = len(customer_part), len(self.funds)
-        out = torch.empty(len(self.starts), n * n_funds, dtype=customer_part.dtype)
-        customers, raw, activations = customer_part.numpy(), out.numpy(), self._activations()
+        n, n_funds = len(customer_part), self.funds.shape[1]
+        out = torch.empty(sum(len(tower.last) for tower in self.towers), n * n_funds, dtype=self.dtype)
+        customers, gates = self._sides(customer_part)
+        memory, raw = self._activations(), out.numpy()
         for lo in range(0, n, self.rows):
             hi = min(n, lo + self.rows)
-            pairs = slice(lo * n_funds, hi * n_funds)
-            hidden, *further = (x[: (hi - lo) * n_funds] for x in activations)
-            sum_relu(customers[lo:hi], self.funds, hidden.numpy())
-            for weight, bias, into in zip(self.weights, self.biases, further, strict=True):
-                torch.mm(hidden, weight, out=into)
-                hidden = into
-                if bias is not self.biases[-1]:
-                    bias_relu(hidden.numpy(), bias)
-            tower_ends(hidden.numpy(), self.biases[-1], self.starts, self.weight, self.last, raw[:, pairs])
-        return self.outputs(out.view(-1, n, n_funds).movedim(0, -1))
+            pairs, done = (hi - lo) * n_funds, 0
+            sized = zip(memory, self.shapes, strict=True)
+            *activations, between = (x[: e * pairs * width].view(e, pairs, width) for x, (e, width) in sized)
+            hidden = self._represent(customers[:, lo:hi], gates[lo:hi], activations)
+            for tower, own in zip(self.towers, hidden, strict=True):
+                tower(own, between[0], raw[done : done + len(tower.last), lo * n_funds : hi * n_funds])
+                done += len(tower.last)
+        towers = out.view(-1, n, n_funds).movedim(0, -1)
+        return self.outputs(towers.unsqueeze(-2).expand(-1, -1, self.tasks, -1) if self.tasks else towers)
+
+    def _represent(self, customers: np.ndarray, gates: np.ndarray, activations: list[Tensor]) -> Tensor:
+        """What each of the towers is given, (n, N F, width): the last of the activations."""
+        hidden = activations[0]
+        for own, funds, into in zip(customers, self.funds, hidden, strict=True):
+            sum_relu(own, funds, into.numpy())
+        for weights, biases, products in zip(self.weights, self.biases, activations[1:], strict=False):
+            for own, weight, bias, into in zip(hidden, weights, biases, products, strict=True):
+                torch.mm(own, weight, out=into)
+                if biases is not self.unmixed:
+                    bias_relu(into.numpy(), bias)
+            hidden = products
+        if self.tasks:
+            mix(hidden.numpy(), self.unmixed, gates, self.fund_gates, activations[-1].numpy())
+        return activations[-1]
 
 
-def _side_by_side(layers: tuple[nn.Linear, ...]) -> tuple[Tensor, Tensor]:
-    """Weights and biases of layers with as many inputs each, one below the other."""
-    return torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+class _Towers:
+    """Heads that are given the same representation, their first layers side by side as one."""
+
+    def __init__(self, heads: Sequence[Head]):
+        firsts, lasts = zip(*((head[0], head[2]) for head in heads), strict=True)
+        weight, bias = _one_below_the_other(firsts)
+        self.first, self.bias, self.units = weight.t().contiguous(), bias.numpy(), len(bias)
+        self.starts = np.repeat(np.arange(len(lasts)) * lasts[0].in_features, [x.out_features for x in lasts])
+        self.weight, self.last = (x.numpy() for x in _one_below_the_other(lasts))
+
+    def __call__(self, hidden: Tensor, between: Tensor, out: np.ndarray) -> None:
+        """All outputs, to `out` (outputs, N), from representations (N, width), by way of `between` (N, units)."""
+        torch.mm(hidden, self.first, out=between)
+        tower_ends(between.numpy(), self.bias, self.starts, self.weight, self.last, out)
+
+
+def _of_experts(layer: nn.Linear | ParallelLinear) -> tuple[Tensor, np.ndarray]:
+    """A layer's weights, (experts, width_in, width_out), and biases, (experts, width_out)."""
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    if isinstance(layer, nn.Linear):
+        weight, bias = weight.t()[None], bias[None]
+    return weight.contiguous(), bias.numpy()
+
+
+def _one_below_the_other(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor]:
+    """Weights and biases of layers with as many inputs each."""
+    return torch.cat([x.weight for x in layers]).detach(), torch.cat([x.bias for x in layers]).detach()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXPERTS, TASKS = 4, 2
 
 
-class _Parallel(nn.Module):
+class ParallelLinear(nn.Module):
     """`EXPERTS` linear layers side by side: (..., EXPERTS, width_in) to (..., EXPERTS, width_out)."""
 
     def __init__(self, width_in: int, width_out: int):
@@ -40,6 +40,8 @@ class _Parallel(nn.Module):
 
 class ExpertNetwork(PairNetwork):
     """`EXPERTS` multi-layer perceptrons and, for each of `TASKS` tasks, a softmax gate that mixes them.
+
+    A method has a head for each task, in their order.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class ExpertNetwork(PairNetwork):
         super().__init__(schema, embedding, [EXPERTS * inner[0] + EXPERTS * TASKS], dropout)
         layers: list[nn.Module] = [nn.ReLU(), SeededDropout(dropout)]
         for width_in, width_out in pairwise(inner):
-            layers += [_Parallel(width_in, width_out), nn.ReLU(inplace=True), SeededDropout(dropout)]
+            layers += [ParallelLinear(width_in, width_out), nn.ReLU(inplace=True), SeededDropout(dropout)]
         self.body = nn.Sequential(*layers)
         self.width = inner[-1]
 
@@ -71,6 +73,3 @@ class ExpertNetwork(PairNetwork):
         experts = self.body(both[..., :units].unflatten(-1, (EXPERTS, self.first)))
         gates = torch.softmax(both[..., units:].unflatten(-1, (TASKS, EXPERTS)), dim=-1)
         return gates @ experts
-
-    def layers(self) -> None:
-        """None: experts are not a stack of layers."""

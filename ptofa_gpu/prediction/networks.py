@@ -176,10 +176,6 @@ class PairNetwork(nn.Module):
         """Representation of pairs, (..., width), from parts that broadcast against each other."""
         return self.body(customer_part + fund_part)
 
-    def layers(self) -> list[nn.Linear] | None:
-        """The layers after the first where, in eval mode, they and the ReLU after each are all there is; else None."""
-        return [layer for layer in self.body if isinstance(layer, nn.Linear)]
-
 
 class Head(nn.Sequential):
     """A small tower on the shared representation; `start` sets what it answers before any training."""

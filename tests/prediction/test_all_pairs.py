@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ptofa_gpu.prediction import all_pairs as module_under_test
-from ptofa_gpu.prediction._between import bias_relu, sum_relu, tower_ends
+from ptofa_gpu.prediction._between import bias_relu, mix, sum_relu, tower_ends
 from ptofa_gpu.prediction.all_pairs import all_pairs
 from ptofa_gpu.prediction.revenue import expected_revenue
 
@@ -131,3 +131,42 @@ def test_ends_of_towers(dtype, width):
     np.testing.assert_allclose(room[:, 5:16], expected, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-5)
     assert not room[:, :5].any()
     assert not room[:, 16:].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "f", "tasks", "experts", "width"), [(1, 1, 1, 1, 1), (3, 2, 2, 4, 33), (2, 5, 3, 2, 8)])
+def test_mixtures_of_experts(dtype, n, f, tasks, experts, width):
+    """Gates far apart and not finite too; what is written over does not matter."""
+    rng = np.random.default_rng(1)
+    x, bias = rng.normal(size=(experts, n * f, width)).astype(dtype), rng.normal(size=(experts, width)).astype(dtype)
+    customers, funds = (rng.normal(0, 9, size=(m, tasks, experts)).astype(dtype) for m in (n, f))
+    customers[0, 0], x[-1, -1, -1] = rng.normal(0, 400, experts), np.nan
+    customers[-1, -1, 0] = np.nan if n > 1 else 0
+    out = np.full((tasks, n * f, width), np.nan, dtype)
+    mix(x, bias, customers, funds, out)
+    gates = torch.softmax(torch.as_tensor(customers[:, None].astype(np.float64) + funds), -1).numpy()
+    relu = np.maximum(x.astype(np.float64) + bias[:, None], 0)
+    expected = np.einsum("ite,eiw->tiw", gates.reshape(n * f, tasks, experts), relu)
+    close = {"rtol": 1e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-13}
+    np.testing.assert_allclose(out, expected, **close)
+    assert np.isnan(expected).any()
+
+
+@pytest.mark.parametrize("method", ["ptofa", "mmoe"])
+def test_a_network_of_ones_own_goes_by_its_own_forward_pass(network_of, world, monkeypatch, method):
+    """Nobody knows what a subclass does there; in one slice and in several."""
+    model = network_of(method)
+    network = model.net.network
+
+    class Halved(type(network)):
+        def forward(self, customer_part, fund_part):
+            return 0.5 * super().forward(customer_part, fund_part)
+
+    network.__class__ = Halved
+    with torch.no_grad():
+        customers, funds = parts(model, world, 9)
+        plain = model.net.outputs(network(customers[:, None], funds))
+        for slice_bytes in (1, 10**9):
+            monkeypatch.setattr(module_under_test, "_SLICE_BYTES", slice_bytes)
+            for quick, slow in zip(all_pairs(model.net, funds)(customers), plain, strict=True):
+                torch.testing.assert_close(quick, slow, rtol=2e-5, atol=2e-6)
