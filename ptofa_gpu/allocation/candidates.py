@@ -12,7 +12,7 @@ from ptofa_gpu.allocation._moves import FAR
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 
 #: Swaps of an arc, and of all arcs, that lists may hold in any case; for how many slots there may be one in them.
-LONGEST, LISTED, EACH = 48, 1 << 20, 16
+LONGEST, LISTED, EACH = 16, 1 << 20, 16
 #: Threads, or teams of them, that look at different customers, each with lists of its own.
 GROUPS = 2
 
@@ -105,7 +105,7 @@ def _listed(arcs, kept, room, start, key, row, count, rows):
             bound[i], last[i] = key[at + n - 1], row[at + n - 1]
         count[0, i] = n
         total += n
-    arc, cost, rows_of = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total, np.int64)
+    arc, cost, rows_of = np.empty(total, np.int32), np.empty(total, np.int64), np.empty(total, np.int32)
     total = 0
     for i in range(arcs.size):
         for j in range(start[i], start[i] + count[0, i]):
@@ -125,7 +125,7 @@ class Found:
     arcs: np.ndarray
     bound: np.ndarray
     last: np.ndarray
-    swaps: tuple[np.ndarray, np.ndarray, np.ndarray]  # arc, cost, row
+    swaps: tuple[np.ndarray, np.ndarray, np.ndarray]  # arc (n,) int32, cost (n,) int64, row (n,) int32
 
 
 class Cheapest:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 #: All swaps are collected from customers who could make so many of them, and so many for each exposure in the wrong
 #: place; from more, only the cheapest of every pair of funds.
 ALL_SWAPS, SWAPS_EACH = 1 << 18, 1 << 10
-#: Bytes of E that are copied at a time.
-PORTION = 1 << 22
+#: Bytes of E that are copied at a time, by where it is.
+PORTION = {"cpu": 1 << 18, "cuda": 1 << 22}
 #: Customers in the sample that says how far a window must reach.
 MARGINS = 50_000
 
@@ -48,16 +48,6 @@ class _Some:
     tolerance: np.ndarray
     mask: np.ndarray | None
     held: np.ndarray
-
-
-def _together(parts: list[_Some]) -> _Some:
-    if len(parts) == 1:
-        return parts[0]
-    mask = None if parts[0].mask is None else np.concatenate([p.mask for p in parts if p.mask is not None])
-    rows, revenue, tolerance, held = (
-        np.concatenate([getattr(p, name) for p in parts]) for name in ("rows", "revenue", "tolerance", "held")
-    )
-    return _Some(rows, revenue, tolerance, mask, held)
 
 
 class Passes:
@@ -241,16 +231,28 @@ class Passes:
                 else:
                     parts.append(own)
         if cheapest is None:
-            all_of_them = _together(parts)
-            data = (all_of_them.revenue, all_of_them.tolerance, self.limits_on_host[1], all_of_them.mask)
-            swaps = collect_swaps(*data, offset, self.scale, all_of_them.held, theta, few)
+            swaps = self._all_swaps(parts, offset, theta, few)
             if swaps is not None:
                 bound = np.full(arcs.size, FAR if np.isinf(theta) else np.int64(theta))
-                arc, cost, row = swaps
-                return Found(arcs, bound, np.full(arcs.size, self.rows), (arc, cost, all_of_them.rows[row]))
+                return Found(arcs, bound, np.full(arcs.size, self.rows), swaps)
             cheapest = self._lists(arcs, wrong, theta)
-            self._add(cheapest, all_of_them, offset)
+            while parts:
+                self._add(cheapest, parts.pop(0), offset)
         return cheapest.found(self.rows)
+
+    def _all_swaps(self, parts: list[_Some], offset: np.ndarray, theta: float, most: int) -> Any:
+        """All swaps of some customers, (arc, cost, row), and `parts` is empty then; None if there are more than `most`."""
+        found: list[tuple[np.ndarray, ...]] = []
+        for some in parts:
+            data = (some.revenue, some.tolerance, self.limits_on_host[1], some.mask, offset, self.scale, some.held)
+            swaps = collect_swaps(*data, theta, most)
+            if swaps is None:
+                return None
+            arc, cost, row = swaps
+            most -= arc.size
+            found.append((arc, cost, some.rows[row].astype(np.int32)))
+        parts.clear()  # one after the other: together they are the largest that there is
+        return tuple(np.concatenate([swaps[i] for swaps in found]) for i in range(3))
 
     def more(
         self, offset: np.ndarray, chosen: Any, arcs: np.ndarray, bound: np.ndarray, last: np.ndarray, sizes: np.ndarray
@@ -285,7 +287,7 @@ class Passes:
 
     def _portions(self, rows: Any) -> Iterator[Any]:
         """Few enough rows at a time to be copied."""
-        step = max(1, PORTION // (4 * self.funds))
+        step = max(1, PORTION[self.where] // (4 * self.funds))
         for lo in range(0, len(rows), step):
             yield rows[lo : lo + step]
 

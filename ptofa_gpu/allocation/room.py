@@ -9,9 +9,9 @@ from __future__ import annotations
 from ptofa_gpu.allocation._heaps import ENTRY
 
 #: Bytes a customer that copied rows of E may take; they may take so many in any case.
-ROWS_EACH, ROWS_BYTES = 10, 4 << 20
+ROWS_EACH, ROWS_BYTES = 8, 1 << 20
 #: Bytes a customer, and a slot, that swaps may take; and so many more in any case, and for each pair of funds.
-CUSTOMER_EACH, SLOT_EACH, SWAPS, ARC_SWAPS = 17, 5, 3 << 17, 4
+CUSTOMER_EACH, SLOT_EACH, SWAPS, ARC_SWAPS = 17, 5, 1 << 17, 4
 
 
 def most_rows(rows: int, funds: int) -> int:

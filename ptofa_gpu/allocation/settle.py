@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu.allocation.exchange import DONE, NEEDS_CUSTOMERS, NEEDS_SWAPS, STOPPED, Exchange, Supply
+from ptofa_gpu.allocation.exchange import DONE, NEEDS_CUSTOMERS, NEEDS_SWAPS, STOPPED, Supply
 from ptofa_gpu.allocation.passes import ALL_SWAPS
 from ptofa_gpu.allocation.ties import deal, share_out
 from ptofa_gpu.allocation.window import Window
@@ -104,14 +104,7 @@ class Settling:
         if not excess.any():
             return DONE, theta
         window = Window(passes, market.bonus - price, self.chosen, theta, _total(excess))
-        work = Exchange(
-            window.customers,
-            np.append(excess, -excess.sum()),
-            supply,
-            window.bound,
-            window.swaps,
-            2 * window.most_swaps,
-        )
+        work = window.exchange(np.append(excess, -excess.sum()), supply)
         status, wrong, narrow = STOPPED, _total(work.imbalance), window.is_small(WIDER)
         paths, moves = (int(AT_A_TIME / cost(passes.funds)) for cost in (market.path, market.move))
         while not market.watch.expired():

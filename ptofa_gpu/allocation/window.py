@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation.candidates import EACH, FAR, list_sizes
-from ptofa_gpu.allocation.exchange import Customers, Exchange
+from ptofa_gpu.allocation.exchange import Customers, Exchange, Supply
 from ptofa_gpu.allocation.room import most_rows, most_swaps
 from ptofa_gpu.ops._rows import mask_words
 
@@ -41,9 +41,8 @@ class Window:
 
     Attributes
     ----------
-    swaps : (arc, cost, row)
     bound : (F + 1, F + 1) int64
-        As `Exchange` wants them; the latter is its own from then on.
+        As `Exchange` wants it; its own from then on.
     most_swaps : int
         Swaps beyond which the exchange makes room.
     """
@@ -62,10 +61,11 @@ class Window:
         self._ids: list[np.ndarray] = []
         self._rows = 0
         found = passes.near(offset, chosen, theta, wrong)
-        self.swaps = found.swaps
+        self._n_first = found.swaps[0].size
+        self._first_swaps: Any = found.swaps
         self.bound, self._last = np.full((size, size), FAR), np.full((size, size), passes.rows)
         self.bound.reshape(-1)[found.arcs], self._last.reshape(-1)[found.arcs] = found.bound, found.last
-        self._copy(self.swaps[2])
+        self._copy(found.swaps[2])
 
     @staticmethod
     def _is_here(plan: Any) -> bool:
@@ -73,7 +73,12 @@ class Window:
 
     def is_small(self, wider: float) -> bool:
         """Whether a window so many times as wide is likely to have no more swaps than lists may hold."""
-        return self.swaps[0].size * wider <= max(self._slots // EACH, 4 * self.bound.size)
+        return self._n_first * wider <= max(self._slots // EACH, 4 * self.bound.size)
+
+    def exchange(self, imbalance: np.ndarray, supply: Supply) -> Exchange:
+        """The exchange over the first swaps, which are its own from then on."""
+        swaps, self._first_swaps = self._first_swaps, None
+        return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.most_swaps)
 
     def make_room(self, work: Exchange) -> None:
         """Drop half of the swaps if there are too many, unless the exchange has come no further since that was done."""
@@ -130,7 +135,7 @@ class Window:
         rows = rows[self._place[rows] < 0]
         if not anyway and rows.size > MOST_OFTEN * (len(self._revenue) - self._rows):
             return  # not worth a closer look
-        ids = np.unique(rows)
+        ids = np.unique(rows).astype(np.int64)
         there, needed = self._rows, self._rows + ids.size
         if needed > len(self._revenue):
             if not anyway:

@@ -224,11 +224,11 @@ def _count_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta):
     rows = revenue.shape[0]
     found = np.zeros(n_chunks(rows), np.int64)
     for c in nb.prange(found.size):
-        none = np.empty(0, np.int64)
+        none, no_cost = np.empty(0, np.int32), np.empty(0, np.int64)
         data = (revenue, tolerance, risk, mask, offset, scale, chosen)
         n = 0
         for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            n += _row_swaps(*data, u, theta, none, none, none, 0, False)
+            n += _row_swaps(*data, u, theta, none, no_cost, none, 0, False)
         found[c] = n
     return found
 
@@ -260,11 +260,11 @@ def collect_swaps(
 
     Returns
     -------
-    arc : (n,) int64
+    arc : (n,) int32
         a (F + 1) + b; F stands for an empty slot.
     cost : (n,) int64
         r_a - r_b in units, not negative where the plan is the best at these prices.
-    row : (n,) int64
+    row : (n,) int32
         The customer. In order of the rows, the same for any number of threads.
     """
     arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta)
@@ -272,6 +272,6 @@ def collect_swaps(
     n = int(found.sum())
     if most is not None and n > most:
         return None
-    arc, cost, row = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    arc, cost, row = np.empty(n, np.int32), np.empty(n, np.int64), np.empty(n, np.int32)
     _write_swaps(*arguments, found, arc, cost, row)
     return arc, cost, row
