@@ -178,9 +178,9 @@ def test_memory_is_48_bytes_a_customer_and_a_block(tmp_path, method, k):
     assert used <= (40 + 8 * k) * customers + 32 * 100_000 + slack
 
 
-DOZENS = """
+EXCHANGE = """
 import re, sys, numpy as np, ptofa_gpu as ptofa
-folder, k = sys.argv[1], int(sys.argv[2])
+folder, k, rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 def status(name):
     return 1024 * int(re.search(name + r":\\s*(\\d+)", open("/proc/self/status").read())[1])
 def allocate(name):
@@ -188,7 +188,7 @@ def allocate(name):
     problem = ptofa.AllocationProblem(f"{folder}/{name}.npy", about["quota"], k, about["tolerance"], about["risk"])
     open("/proc/self/clear_refs", "w").write("5")  # the peak starts anew
     before = status("VmRSS")
-    assert ptofa.allocate(problem, device="cpu").status == "optimal"
+    assert ptofa.allocate(problem, device="cpu", block_rows=rows or None).status == "optimal"
     return status("VmHWM") - before
 allocate("small")  # what is compiled, or loaded, is not what is measured
 print(allocate("large"))
@@ -196,18 +196,22 @@ print(allocate("large"))
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's record of peak memory")
-@pytest.mark.parametrize("ties", ["none", "1digit"])
-@pytest.mark.parametrize("k", [1, 3])
-def test_with_dozens_of_funds_an_exchange_has_no_more_memory(tmp_path, k, ties):
-    customers = 400_000
+@pytest.mark.parametrize(
+    ("customers", "funds", "k", "ties"),
+    [(400_000, 64, 1, "1digit"), (400_000, 64, 3, "1digit"), (400_000, 64, 3, "none"), (1_000_000, 8, 3, "1digit")],
+)
+def test_an_exchange_has_no_more_memory(tmp_path, customers, funds, k, ties):
+    """Ties and dozens of funds make it largest; blocks of the default size, and small ones."""
     for name, rows in (("small", 20_000), ("large", customers)):
-        problem = generate(Instance(rows, 64, k, ties)).problem()
+        problem = generate(Instance(rows, funds, k, ties)).problem()
         np.save(tmp_path / f"{name}.npy", problem.revenue)
         limits = {"quota": problem.quota, "tolerance": problem.tolerance, "risk": problem.risk}
         np.savez(tmp_path / f"{name}.npz", **limits)
-    # the second process finds everything compiled, also what the small problem has no use for
-    used = min(int(in_a_process(DOZENS, str(tmp_path), str(k))) for _ in range(2))
-    assert used <= (40 + 8 * k) * customers + (32 << 20) + (4 << 20)
+    for block_rows in (0, 8192):
+        # the second process finds everything compiled, also what the small problem has no use for
+        used = min(int(in_a_process(EXCHANGE, str(tmp_path), str(k), str(block_rows))) for _ in range(2))
+        block = 4 * funds * block_rows or (32 << 20)
+        assert used <= (40 + 8 * k) * customers + block + (4 << 20)
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------
