@@ -241,7 +241,7 @@ class Passes:
         return cheapest.found(self.rows)
 
     def _all_swaps(self, parts: list[_Some], offset: np.ndarray, theta: float, most: int) -> Any:
-        """All swaps of some customers, (arc, cost, row), and `parts` is empty then; None if there are more than `most`."""
+        """All swaps of some customers, (arc, cost, row), and `parts` is empty then; None where there are more."""
         found: list[tuple[np.ndarray, ...]] = []
         for some in parts:
             data = (some.revenue, some.tolerance, self.limits_on_host[1], some.mask, offset, self.scale, some.held)
