@@ -116,7 +116,7 @@ def _search(arcs, slack, state):
             distance[v] = front[v] = 0
         parent[v] = -1
         sinks += imbalance[v] < 0
-    n, reach = 0, np.int64(-1)
+    n, reach, far = 0, np.int64(-1), np.int64(0)
     while sinks > 0:
         least = UNREACHED
         for v in range(size):
@@ -126,6 +126,9 @@ def _search(arcs, slack, state):
         a = 0
         while front[a] != least:
             a += 1
+        if n == size or least < far:
+            raise RuntimeError("a swap gains at the prices of an exchange; this must not happen")
+        far = least
         front[a] = UNREACHED
         order[n] = a
         n += 1

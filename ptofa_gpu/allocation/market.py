@@ -29,6 +29,8 @@ class Market:
     quotas : Quotas
     floor : (F,) float64
         The lowest price of each fund, in units.
+    ceiling : float
+        The highest price of any fund, in units: nobody takes a fund at that, and values still fit into the passes.
     """
 
     def __init__(self, problem: AllocationProblem, watch: Watch):
@@ -44,6 +46,7 @@ class Market:
         self.quotas = Quotas(low.astype(np.float64), problem.quota.astype(np.float64), self.case == "exact")
         # a fund short of its lower bound is worth a bonus of its own: its price may fall as far below 0
         self.floor = np.where(low > 0, -self.bonus, 0.0)
+        self.ceiling = 2.0 * self.bonus
 
     @property
     def level(self) -> float:
@@ -51,14 +54,15 @@ class Market:
         return self.bonus if self.case == "under" else 0.0
 
     def grounded(self, price: np.ndarray) -> np.ndarray:
-        """Prices with nothing below its floor, and where only differences matter, the lowest at 0."""
+        """Prices between floor and ceiling; where only differences matter, with the lowest at 0."""
         if self.quotas.floating:
             price = price - price.min()
-        return np.maximum(price, self.floor)
+        return np.clip(price, self.floor, self.ceiling)
 
     def units(self, price: np.ndarray) -> np.ndarray:
         """Prices in currency as prices in units."""
-        return self.grounded(np.rint(np.asarray(price, np.float64) * self.scale) + self.level)
+        most = self.ceiling / self.scale
+        return self.grounded(np.rint(np.clip(price, -most, most) * self.scale) + self.level)
 
     def currency(self, price: np.ndarray) -> np.ndarray:
         """Prices in units as prices in currency."""

@@ -62,6 +62,24 @@ def test_every_stage_is_exact(narrow, arguments):
     assert abs(plan.bound - plan.objective) <= 1e-9 * max(abs(plan.objective), problem.max_revenue)
 
 
+# revenue that would lure a sample's search to a price of 2^53 units for the last fund, of which there is none to be had
+LOSSES = (
+    "457812782374373465117775734713148244825317134418681635836238453145473578416574314677"
+    "257337556587125716777257324127677834538176364783426677888214387455814648874816326782"
+    "773177422473166254516354513674165624873617338572781223318387267224144654254766533453"
+    "211243236385288727676538863551145232853783877582184463677186628482175488167655532468"
+    "821867737664346511245873568462484173484327252766438741244384723225246755372615333773"
+    "518835571575518236455218726562668342114262653488382736674881116321851363736176561541"
+)
+
+
+def test_prices_do_not_run_away(narrow):
+    revenue = -np.array(list(LOSSES), np.float32).reshape(42, 12)
+    problem = ptofa.AllocationProblem(revenue, [0, 42, 2, 0, 0, 0, 4, 15, 19, 0, 9, 0])
+    plan = ptofa.allocate(problem, "optimal", device="cpu").verify()
+    same_value(problem, plan, min_cost_flow_value(problem))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(instances(6, 3, 3), general_instances(6, 3, 3)))
 def test_is_the_best_of_all_plans(arguments):
@@ -179,6 +197,15 @@ def test_warm_start_gives_the_same_optimum():
     assert warm.objective == cold.objective
     far = ptofa.allocate(problem, "optimal", device="cpu", warm_start=np.arange(8) * 100.0).verify()
     assert far.objective == pytest.approx(cold.objective, rel=1e-12)
+
+
+@pytest.mark.parametrize("price", [1e300, -1e300, 1e25])
+def test_a_warm_start_beyond_reason_gives_the_same_optimum(price):
+    problem = campaign(30_000, seed=2)
+    cold = ptofa.allocate(problem, "optimal", device="cpu")
+    far = np.where(np.arange(8) % 3 == 0, price, 1.0)
+    warm = ptofa.allocate(problem, "optimal", device="cpu", warm_start=far).verify()
+    assert warm.objective == cold.objective
 
 
 @pytest.mark.parametrize("price", [np.zeros(3), np.full(8, np.nan)])
