@@ -24,12 +24,28 @@ def all_pairs(net: RevenueMethod, fund_part: Tensor) -> Callable[[Tensor], PairO
     It gives what the network's own forward pass gives in eval mode, within rounding. Several threads may call it at a
     time; each call runs on its own.
     """
+    plain = _InSlices(net, fund_part)
+    probe = torch.linspace(-2, 2, 3 * fund_part.shape[1], dtype=fund_part.dtype).reshape(3, -1).sin()
+    try:
+        quick = _fused(net, fund_part)
+        return quick if quick is not None and _agree(quick(probe), plain(probe)) else plain
+    except (ValueError, IndexError, RuntimeError):
+        # a method of one's own may do more with a representation than give it to its heads
+        return plain
+
+
+def _fused(net: RevenueMethod, fund_part: Tensor) -> _Fused | None:
     # these classes themselves: one that is made from them may do anything in its forward pass
     if type(net.network) is PairNetwork:
         return _Fused(net, fund_part)
     if type(net.network) is ExpertNetwork:
         return _Fused(net, fund_part, EXPERTS, TASKS)
-    return _InSlices(net, fund_part)
+    return None
+
+
+def _agree(a: PairOutput, b: PairOutput) -> bool:
+    """Whether two outputs are the same but for rounding; another wiring of the heads is far off."""
+    return all(torch.allclose(x, y, rtol=1e-3, atol=1e-3, equal_nan=True) for x, y in zip(a, b, strict=True))
 
 
 def pair_bytes(net: RevenueMethod, fund_part: Tensor) -> int:

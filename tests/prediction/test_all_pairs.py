@@ -9,6 +9,7 @@ import torch
 from ptofa_gpu.prediction import all_pairs as module_under_test
 from ptofa_gpu.prediction._between import bias_relu, mix, sum_relu, tower_ends
 from ptofa_gpu.prediction.all_pairs import all_pairs
+from ptofa_gpu.prediction.networks import Head
 from ptofa_gpu.prediction.revenue import expected_revenue
 
 METHODS = ["ptofa", "ziln", "esmm", "mmoe", "shared_bottom", "mtl_mse", "dnn_c", "dnn_r"]
@@ -85,8 +86,9 @@ def test_the_model_itself_stays_as_it_was(network_of, world):
     assert model.net.conversion_head.columns is None
 
 
-def test_weights_that_are_not_finite_show(network_of, world):
-    model = network_of()
+@pytest.mark.parametrize("method", ["ptofa", "mmoe"])
+def test_weights_that_are_not_finite_show(network_of, world, method):
+    model = network_of(method)
     with torch.no_grad():
         customers, funds = parts(model, world, 6)
         customers[1, 0] = float("nan")
@@ -170,3 +172,60 @@ def test_a_network_of_ones_own_goes_by_its_own_forward_pass(network_of, world, m
             monkeypatch.setattr(module_under_test, "_SLICE_BYTES", slice_bytes)
             for quick, slow in zip(all_pairs(model.net, funds)(customers), plain, strict=True):
                 torch.testing.assert_close(quick, slow, rtol=2e-5, atol=2e-6)
+
+
+def swapped(mmoe):
+    """Each tower reads the mixture of the other's task."""
+
+    class Swapped(type(mmoe)):
+        def towers(self, hidden):
+            return super().towers(hidden.flip(-2))
+
+    return Swapped
+
+
+def with_a_head_more(method):
+    class Third(type(method)):
+        def outputs(self, hidden):
+            return super().outputs(hidden)._replace(logit=self.third(hidden)[..., 0])
+
+    method.third = Head(method.network.width, 1)
+    return Third
+
+
+def squashed(method):
+    class Squashed(type(method)):
+        def outputs(self, hidden):
+            return super().outputs(hidden.tanh())
+
+    return Squashed
+
+
+def residual(method):
+    class Residual(type(method)):
+        def outputs(self, hidden):
+            return super().outputs(hidden + self.more(hidden))
+
+    method.more = torch.nn.Linear(method.network.width, method.network.width)
+    return Residual
+
+
+@pytest.mark.parametrize(
+    ("method", "made"),
+    [("mmoe", swapped), ("mmoe", squashed), ("ptofa", with_a_head_more), ("ptofa", squashed), ("ptofa", residual)],
+)
+def test_a_method_of_ones_own_is_answered_as_it_is_wired(network_of, world, method, made):
+    model = network_of(method)
+    model.net.__class__ = made(model.net)
+    with torch.no_grad():
+        customers, funds = parts(model, world, 9)
+        plain = model.net.outputs(model.net.network(customers[:, None], funds))
+        for quick, slow in zip(all_pairs(model.net, funds)(customers), plain, strict=True):
+            torch.testing.assert_close(quick, slow, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_methods_that_there_are_go_the_quick_way(network_of, world, method):
+    model = network_of(method)
+    with torch.no_grad():
+        assert type(all_pairs(model.net, parts(model, world, 3)[1])) is module_under_test._Fused
