@@ -35,7 +35,7 @@ def _two_best(row, level, words, risk, price, scale, held, key):
     """The best and the second best key of a customer's row, the empty place included if there is one, without the
     funds that the customer holds."""
     funds = row.size
-    bits = key_bits(funds)
+    bits = key_bits(key.size)
     last = (np.int64(1) << bits) - 1
     for f in range(funds):
         value = np.int64((np.float64(row[f]) * scale + ROUND) - ROUND) - price[f]

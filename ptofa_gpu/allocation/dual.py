@@ -84,12 +84,10 @@ class Quotas:
         """(F,) funds at a price of 0 whose count is right at it: they stay there while the others' prices move."""
         return ~np.asarray(self.floating) & (price == 0) & (self.low < self.high) & (wrong == 0)
 
-    def clip(self, price: np.ndarray, before: np.ndarray, floor: np.ndarray, ceiling: float) -> np.ndarray:
-        """Prices that a step may lead to: within these limits, and not past 0 at one go (the dual has a kink there)."""
-        if self.floating:
-            return np.minimum(price - price.min(), ceiling)
-        past = (np.sign(price) * np.sign(before) < 0) & (self.low < self.high)
-        return np.clip(np.where(past, 0.0, price), floor, ceiling)
+    def not_past_zero(self, price: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Prices that a step may lead to: none goes past 0 at one go where the dual has a kink there."""
+        past = (np.sign(price) * np.sign(before) < 0) & (self.low < self.high) & ~np.asarray(self.floating)
+        return np.where(past, 0.0, price)
 
 
 def windows(held: np.ndarray, other: np.ndarray, margin: np.ndarray, wrong: np.ndarray, least: int = 32) -> np.ndarray:
@@ -159,8 +157,7 @@ def newton(
     look: Look,
     quotas: Quotas,
     price: np.ndarray,
-    floor: np.ndarray,
-    ceiling: float,
+    within: Callable[[np.ndarray], np.ndarray],
     enough: float,
     delta: np.ndarray | None = None,
     patience: int = 6,
@@ -179,10 +176,9 @@ def newton(
     quotas : Quotas
         For a subsample, their share of it.
     price : (F,) whole float64
-    floor : (F,) whole float64
-        The lowest price that means anything: 0, or minus the bonus on a fund's lower bound.
-    ceiling : float
-        The highest one: a fund that too many want, where nobody is near a swap, would become dearer without end.
+    within : callable(price)
+        The nearest prices that mean anything, see `Market.grounded`. Without a ceiling a fund that too many want, where
+        nobody is near a swap, would become dearer without end.
     enough : float
     delta : (F + 1, F + 1) float64, optional
         The windows of the first pass.
@@ -204,8 +200,10 @@ def newton(
         density = now.density()
         if step is None:
             step = _step(density, now, damping)
-        candidate = quotas.clip(np.rint(price + step), price, floor, ceiling)
+        candidate = within(quotas.not_past_zero(np.rint(price + step), price))
         moved = candidate - price
+        if not moved.any():
+            break
         then = _Point(look(candidate, _next_windows(now.seen.delta, density, moved)), candidate, quotas)
         errors.append(min(then.error, now.error))
         rise = then.above(now)

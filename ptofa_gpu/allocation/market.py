@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptofa_gpu.allocation.dual import Choices, Quotas
+from ptofa_gpu.ops._best import key_bits
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.passes import Passes
@@ -36,10 +37,11 @@ class Market:
     def __init__(self, problem: AllocationProblem, watch: Watch):
         self.watch, self.case = watch, problem.case
         self.rows, self.funds, self.slots = problem.n_customers, problem.n_funds, problem.slots
-        # The bonus outweighs the longest change of plan, F + 1 swaps of at most 2 max |E|; with it values stay below
-        # 2^51 units, so that sums and differences of two are exact in float64.
+        # The bonus outweighs the longest change of plan, F + 1 swaps of at most 2 max |E|. With it, and prices of up to
+        # twice as much, values fit beside a fund's number in the keys of the passes: they stay below 2^51 units, fewer
+        # beyond 2,046 funds, and sums and differences of two are exact in float64.
         bonus = 4.0 * (self.funds + 2) * max(problem.max_revenue, 2.0**-100)
-        self.shift = 49 - int(np.frexp(bonus)[1])
+        self.shift = int(60 - key_bits(self.funds + 1) - np.frexp(bonus)[1])
         self.scale = 2.0**self.shift
         self.bonus = float(np.rint(bonus * self.scale))
         low = problem.quota_low if problem.has_ranges else np.zeros(self.funds)

@@ -99,7 +99,7 @@ def _refine(market: Market, everyone: Passes, samples: Samples, start: Beginning
         return everyone.look(market.bonus - price, windows)
 
     return newton(
-        look, market.quotas, start.price, market.floor, market.ceiling, market.enough(everyone), delta,
+        look, market.quotas, start.price, market.grounded, market.enough(everyone), delta,
         patience(PATIENCE, everyone.funds), market.worth(everyone), market.watch.expired,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from ptofa_gpu.allocation.passes import Passes
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops._best import key_bits
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
@@ -29,7 +30,7 @@ def in_units(price: np.ndarray, largest: float, all_slots: bool) -> tuple[int, n
         Added to every value where all slots are to be filled, so that whatever may be seen is worth more than nothing.
     """
     largest = max(largest, float(np.abs(price).max()), 2.0**-100)
-    shift = 50 - int(np.frexp(4 * largest)[1])
+    shift = int(61 - key_bits(price.size) - np.frexp(4 * largest)[1])
     lift = float(np.rint(np.ldexp(2 * largest, shift))) + 1 if all_slots else 0.0
     return shift, np.rint(np.ldexp(price, shift)), lift
 

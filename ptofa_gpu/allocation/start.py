@@ -83,8 +83,8 @@ class Samples:
             if not _few(some.passes):
                 found = newton(
                     lambda p, _, some=some: market.judge(some.passes, p, some.quotas),  # type: ignore[misc]
-                    some.quotas, price, market.floor, market.ceiling, enough if warm_start is None else 4 * enough,
-                    None, patience(SAMPLE_PATIENCE, everyone.funds), market.worth(some.passes), market.watch.expired,
+                    some.quotas, price, market.grounded, enough if warm_start is None else 4 * enough, None,
+                    patience(SAMPLE_PATIENCE, everyone.funds), market.worth(some.passes), market.watch.expired,
                 )  # fmt: skip
                 price, delta = found.price, found.delta
                 stalled = found.error > 4 * enough

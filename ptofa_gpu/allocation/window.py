@@ -76,7 +76,7 @@ class Window:
         return self._n_first * wider <= max(self._slots // EACH, 4 * self.bound.size)
 
     def exchange(self, imbalance: np.ndarray, supply: Supply) -> Exchange:
-        """The exchange over the first swaps, which are its own from then on."""
+        """The exchange over the first swaps, which are its own from then on; to be called once."""
         swaps, self._first_swaps = self._first_swaps, None
         return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.most_swaps)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import passes as passes_module
@@ -78,6 +79,25 @@ def test_prices_do_not_run_away(narrow):
     problem = ptofa.AllocationProblem(revenue, [0, 42, 2, 0, 0, 0, 4, 15, 19, 0, 9, 0])
     plan = ptofa.allocate(problem, "optimal", device="cpu").verify()
     same_value(problem, plan, min_cost_flow_value(problem))
+
+
+@pytest.mark.parametrize("funds", [2046, 2047, 2048, 5000])
+@pytest.mark.parametrize("bought", [30, 40, 55])
+def test_thousands_of_funds(funds, bought):
+    """A fund's number and a value share 64 bits; quotas of one, so that the plan is an assignment."""
+    rng = np.random.default_rng(funds)
+    revenue = rng.random((40, funds)).astype(np.float32)
+    for_sale = rng.choice(funds, bought, replace=False)
+    revenue[:, for_sale[:5]] += 1.0
+    problem = ptofa.AllocationProblem(revenue, np.isin(np.arange(funds), for_sale).astype(np.int64))
+    plan = ptofa.allocate(problem, "optimal", device="cpu").verify()
+    best = revenue[:, for_sale].astype(np.float64)
+    assert plan.status == "optimal"
+    assert plan.objective == pytest.approx(best[linear_sum_assignment(best, maximize=True)].sum(), rel=1e-9)
+    assert plan.bound == pytest.approx(plan.objective, rel=1e-9)
+    if bought == 55:
+        shown = plan.assign(revenue)[:, 0]
+        assert (revenue - plan.price)[np.arange(40), shown] == pytest.approx((revenue - plan.price).max(1))
 
 
 @settings(max_examples=60, deadline=None)
