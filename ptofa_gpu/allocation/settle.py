@@ -125,8 +125,8 @@ class Settling:
         window.write()
         self.moves += work.moves
         price = price - (work.potential[:-1] - work.potential[-1])
-        # a fund that nobody has may be as cheap as it likes to be, and one that nobody may have as dear
-        self.price = price if quotas.floating else market.grounded(price)
+        # a fund that nobody has may be as cheap as it likes to be: no less than nothing
+        self.price = price if quotas.floating else np.maximum(price, market.floor)
         return status, theta
 
 
