@@ -105,7 +105,8 @@ class Settling:
             return DONE, theta
         window = Window(passes, market.bonus - price, self.chosen, theta, _total(excess))
         work = window.exchange(np.append(excess, -excess.sum()), supply)
-        status, wrong, narrow = STOPPED, _total(work.imbalance), window.is_small(WIDER)
+        # no window is wider than that of all swaps
+        status, wrong, narrow = STOPPED, _total(work.imbalance), theta < math.inf and window.is_small(WIDER)
         paths, moves = (int(AT_A_TIME / cost(passes.funds)) for cost in (market.path, market.move))
         while not market.watch.expired():
             status = work.run(paths, moves, window.most_swaps)
