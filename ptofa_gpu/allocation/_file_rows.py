@@ -17,7 +17,7 @@ import numpy as np
 
 from ptofa_gpu.errors import InputError
 
-#: Bytes read at a time where rows are picked, or do not lie in the file as they are wanted (other types, columns first).
+#: Bytes read at a time where rows are picked, or do not lie in the file as they are wanted (other types, slices).
 SCRATCH = 1 << 18
 #: Rows that lie this near each other in the file (bytes) are read in one go.
 _NEAR = 32 << 10
