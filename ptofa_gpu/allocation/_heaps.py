@@ -1,29 +1,43 @@
-"""Pairing heaps in arrays: for every pair of funds the swaps between them, the cheapest on top.
+"""The swaps at hand between every pair of funds, the cheapest on top.
 
-See Fredman, Sedgewick, Sleator and Tarjan, "The pairing heap" (1986). Adding a swap costs one comparison, and most are
-never taken off again. Entries are ordered by (key, row), which is total: what comes off the top never depends on how a
-heap was put together.
+Those that come many at a time are lists, each a binary heap (`_lists`): most are never taken off again, and there they
+take the least memory. Those that come one at a time, which may be of any pair, are in pairing heaps (Fredman,
+Sedgewick, Sleator and Tarjan, "The pairing heap", 1986): to add one costs one comparison. The top is the least of both
+by (key, row), which is total: what comes off never depends on how a heap was put together.
 """
 
 from __future__ import annotations
 
+import mmap
 from typing import Any, NamedTuple
 
 import numba as nb
 import numpy as np
 
-#: What an entry holds. `arc` is a (F + 1) + b; its children are no smaller: the first is `child`, and the next to each
-#: is its `sibling`. -1 is none, and GONE stands for `child` where the entry is in no heap.
+from ptofa_gpu.allocation import _lists
+from ptofa_gpu.allocation._lists import LIST
+
+#: What an entry of a pairing heap holds. `arc` is a (F + 1) + b; its children are no smaller: the first is `child`, and
+#: the next to each is its `sibling`. -1 is none, and GONE stands for `child` where the entry is in no heap.
 ENTRY = np.dtype([("key", "i8"), ("row", "i4"), ("arc", "i4"), ("child", "i4"), ("sibling", "i4")])
 GONE = -2
 _entry = nb.from_dtype(ENTRY)
+#: What `top` names as the place of a swap: a list's number, a pairing heap, nowhere.
+ALONE, NOWHERE = -1, -2
+#: What `Heaps.used` counts: entries, swaps of lists, and lists.
+ENTRIES, LISTED, LISTS = range(3)
 
 
 class Heaps(NamedTuple):
-    """The heap of each pair a -> b has its top in ``head[a, b]`` (-1: empty); there is room for more entries."""
+    """Between `size` nodes; there is room for more than is used."""
 
-    head: Any  # (F + 1, F + 1) int64
+    used: Any  # (3,) int64
+    head: Any  # (size, size) int64: the top of the pairing heap, -1: empty
     entry: Any  # (n,) ENTRY
+    first: Any  # (size, size) int64: one of the lists, -1: there is none
+    list: Any  # (n,) LIST
+    key: Any  # (n,) int64: of all lists
+    row: Any  # (n,) int32
 
 
 @nb.njit(inline="always")
@@ -37,7 +51,7 @@ def _merge(entry, x, y):
 
 
 @nb.njit(inline="always")
-def push(heaps, e, a, b, key, row):
+def _push(heaps, e, a, b, key, row):
     """Make entry `e`, which is free, a swap a -> b."""
     entry, top = heaps.entry, heaps.head[a, b]
     entry[e].key, entry[e].row, entry[e].arc = key, row, a * heaps.head.shape[0] + b
@@ -46,7 +60,7 @@ def push(heaps, e, a, b, key, row):
 
 
 @nb.njit(cache=True)
-def pop(heaps, a, b):
+def _pop(heaps, a, b):
     """Take the top off: its children are put together two by two, and then the pairs from the last to the first."""
     entry, gone = heaps.entry, heaps.head[a, b]
     e, pairs = np.int64(entry[gone].child), np.int64(-1)
@@ -69,26 +83,194 @@ def pop(heaps, a, b):
     heaps.head[a, b] = top
 
 
+@nb.njit(inline="always")
+def top(heaps, a, b):
+    """The cheapest swap a -> b: (where it is, key, row)."""
+    where, key, row, e = np.int64(NOWHERE), np.int64(0), np.int64(0), heaps.head[a, b]
+    if e >= 0:
+        where, key, row = np.int64(ALONE), heaps.entry[e].key, np.int64(heaps.entry[e].row)
+    s = heaps.first[a, b]
+    while s >= 0:
+        i = heaps.list[s].begin
+        if i < heaps.list[s].end:
+            k, r = heaps.key[i], np.int64(heaps.row[i])
+            if where == NOWHERE or k < key or (k == key and r < row):
+                where, key, row = s, k, r
+        s = np.int64(heaps.list[s].next)
+    return where, key, row
+
+
+@nb.njit(inline="always")
+def forget_empty(heaps, a, b):
+    """Forget the first lists of a -> b if nothing is in them any more; nothing can be put back into them then."""
+    s = heaps.first[a, b]
+    while s >= 0 and heaps.list[s].begin == heaps.list[s].end:
+        s = np.int64(heaps.list[s].next)
+    heaps.first[a, b] = s
+
+
+@nb.njit(inline="always")
+def take_off(heaps, a, b, where):
+    """Take the top off, which is there; what `put_back` wants to know."""
+    if where == ALONE:
+        e = heaps.head[a, b]
+        _pop(heaps, a, b)
+        return e
+    of = heaps.list[where]
+    _lists.take_off(heaps.key, heaps.row, of.begin, of.end)
+    heaps.list[where].end = of.end - 1
+    return -1 - where
+
+
+@nb.njit(inline="always")
+def put_back(heaps, a, b, taken, key, row):
+    """Put back what was taken off; nothing may have been added meanwhile."""
+    if taken >= 0:
+        _push(heaps, taken, a, b, key, row)
+    else:
+        of = heaps.list[-1 - taken]
+        _lists.put_in(heaps.key, heaps.row, of.begin, of.end, key, row)
+        heaps.list[-1 - taken].end = of.end + 1
+
+
+@nb.njit(inline="always")
+def add(heaps, a, b, key, row):
+    """Add one swap a -> b; there must be room."""
+    _push(heaps, heaps.used[ENTRIES], a, b, key, row)
+    heaps.used[ENTRIES] += 1
+
+
 @nb.njit(cache=True)
-def with_room(heaps, used, more):
+def with_room(heaps, more):
     """The heaps with room for so many more entries than are used."""
+    used = heaps.used[ENTRIES]
     if used + more <= len(heaps.entry):
         return heaps
     entry = np.empty(used + max(used, more) + 1024, _entry)
     entry[:used] = heaps.entry[:used]
-    return Heaps(heaps.head, entry)
+    return Heaps(heaps.used, heaps.head, entry, heaps.first, heaps.list, heaps.key, heaps.row)
 
 
-def empty(size: int, room: int) -> Heaps:
-    """Heaps between `size` nodes without an entry. Room that is never used takes no memory."""
-    return Heaps(np.full((size, size), -1, np.int64), np.empty(room, ENTRY))
+@nb.njit(inline="always")
+def add_list(heaps, a, b, begin, end):
+    """Make what is in key[begin:end] and row[begin:end], after all that is listed, a list of swaps a -> b."""
+    s = heaps.used[LISTS]
+    heaps.list[s].begin, heaps.list[s].end, heaps.list[s].arc = begin, end, a * heaps.head.shape[0] + b
+    heaps.list[s].next = -1
+    last = heaps.first[a, b]
+    if last < 0:
+        heaps.first[a, b] = s
+    else:
+        while heaps.list[last].next >= 0:
+            last = np.int64(heaps.list[last].next)
+        heaps.list[last].next = s
+    heaps.used[LISTS], heaps.used[LISTED] = s + 1, end
+    _lists.order(heaps.key, heaps.row, begin, end)
+
+
+@nb.njit(inline="always")
+def _place(heaps, place, arc, key, row):
+    """Write a swap to where the next of its arc is to be."""
+    at = place[arc]
+    heaps.key[at], heaps.row[at] = key, row
+    place[arc] = at + 1
 
 
 @nb.njit(cache=True)
-def push_all(heaps, used, arc, key, row):
-    """Add swaps, arc = a (F + 1) + b; the heaps, and how many entries are used."""
-    heaps = with_room(heaps, used, arc.size)
+def _places(heaps, counts):
+    """Where the swaps of each arc are to begin, of whom there are `counts`."""
+    place, end = np.empty(counts.size, np.int64), heaps.used[LISTED]
+    for i in range(counts.size):
+        place[i] = end
+        end += counts[i]
+    return place
+
+
+@nb.njit(cache=True)
+def _add_placed(heaps, place, counts):
+    """Make lists of what was placed."""
     size = heaps.head.shape[0]
+    for i in range(counts.size):
+        if counts[i]:
+            add_list(heaps, i // size, i % size, place[i] - counts[i], place[i])
+
+
+@nb.njit(cache=True)
+def _add_lists(heaps, arc, key, row, counts):
+    place = _places(heaps, counts)
     for i in range(arc.size):
-        push(heaps, used + i, arc[i] // size, arc[i] % size, key[i], row[i])
-    return heaps, used + arc.size
+        _place(heaps, place, arc[i], key[i], row[i])
+    _add_placed(heaps, place, counts)
+
+
+@nb.njit(cache=True)
+def _pack(heaps, counts):
+    place, entry = _places(heaps, counts), heaps.entry
+    for e in range(heaps.used[ENTRIES]):
+        if entry[e].child != GONE:
+            _place(heaps, place, entry[e].arc, entry[e].key, entry[e].row)
+    heaps.head[:] = -1
+    heaps.used[ENTRIES] = 0
+    _add_placed(heaps, place, counts)
+
+
+def add_all(heaps: Heaps, arc: np.ndarray, key: np.ndarray, row: np.ndarray) -> Heaps:
+    """Add swaps, arc = a (F + 1) + b, as lists."""
+    counts = np.bincount(arc, minlength=heaps.head.size)
+    heaps = _with_room_for_lists(heaps, counts)
+    _add_lists(heaps, arc, key, row, counts)
+    return heaps
+
+
+def pack(heaps: Heaps) -> Heaps:
+    """Make lists of the swaps that came one at a time."""
+    entry = heaps.entry[: heaps.used[ENTRIES]]
+    counts = np.bincount(entry["arc"][entry["child"] != GONE], minlength=heaps.head.size)
+    heaps = _with_room_for_lists(heaps, counts)
+    _pack(heaps, counts)
+    return heaps
+
+
+def _with_room_for_lists(heaps: Heaps, counts: np.ndarray) -> Heaps:
+    """The heaps with room for one more list of each arc, with so many swaps."""
+    listed, more = int(heaps.used[LISTED]), int(counts.sum())
+    return heaps._replace(
+        list=_larger(heaps.list, int(heaps.used[LISTS]), int(np.count_nonzero(counts))),
+        key=_larger(heaps.key, listed, more),
+        row=_larger(heaps.row, listed, more),
+    )
+
+
+def fresh(n: int, dtype: Any) -> np.ndarray:
+    """(n,) of zeros that take no memory until they are written to, and none any more when they have gone.
+
+    What `numpy` sets aside it may leave to the C library, which need not give it back.
+    """
+    size = n * np.dtype(dtype).itemsize
+    return np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size).view(dtype)
+
+
+def _larger(array: np.ndarray, used: int, more: int) -> np.ndarray:
+    """The array, or a copy of what is used of it, with room for so much more."""
+    if used + more <= len(array):
+        return array
+    larger = fresh(used + max(used, more), array.dtype)
+    larger[:used] = array[:used]
+    return larger
+
+
+def empty(size: int, entries: int, listed: int) -> Heaps:
+    """Heaps between `size` nodes without a swap. Room that is never used takes no memory."""
+    head, first = np.full((2, size, size), -1, np.int64)
+    key, row = fresh(listed, np.int64), fresh(listed, np.int32)
+    return Heaps(np.zeros(3, np.int64), head, fresh(entries, ENTRY), first, fresh(size**2, LIST), key, row)
+
+
+def entry_bytes(heaps: Heaps) -> int:
+    """Bytes that swaps take which came one at a time."""
+    return int(ENTRY.itemsize * heaps.used[ENTRIES])
+
+
+def list_bytes(heaps: Heaps) -> int:
+    """Bytes that swaps of lists take which are at hand, or were."""
+    return int(_lists.EACH_BYTES * heaps.used[LISTED])

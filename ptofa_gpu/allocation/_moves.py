@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.allocation._heaps import pop, push, with_room
+from ptofa_gpu.allocation._heaps import ENTRIES, NOWHERE, add, forget_empty, put_back, take_off, top, with_room
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, may_see, units
 
 FAR = np.int64(1) << np.int64(62)
@@ -169,11 +169,13 @@ def is_valid(customers, u, a, b, funds):
 def clean(customers, heaps, arcs, a, b):
     """Drop swaps from the top of a -> b that have become impossible, and note what the arc costs at least."""
     funds = arcs.cost.shape[0] - 1
-    while heaps.head[a, b] >= 0 and not is_valid(customers, np.int64(heaps.entry[heaps.head[a, b]].row), a, b, funds):
-        pop(heaps, a, b)
-    e = heaps.head[a, b]
-    if e >= 0 and heaps.entry[e].key <= arcs.bound[a, b]:
-        arcs.cost[a, b], arcs.top[a, b] = heaps.entry[e].key, np.int64(heaps.entry[e].row)
+    where, key, u = top(heaps, a, b)
+    while where != NOWHERE and not is_valid(customers, u, a, b, funds):
+        take_off(heaps, a, b, where)
+        where, key, u = top(heaps, a, b)
+    forget_empty(heaps, a, b)
+    if where != NOWHERE and key <= arcs.bound[a, b]:
+        arcs.cost[a, b], arcs.top[a, b] = key, u
     else:
         arcs.cost[a, b], arcs.top[a, b] = arcs.bound[a, b], -1
 
@@ -230,7 +232,8 @@ def _mark(arcs, slack, parent, sink, blocked):
 def _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin):
     """Take off the heaps as many tied customers for each arc of a path as may move, at most `amount`.
 
-    Returns (batch, how many may move): ``batch[begin[s]:begin[s + 1]]`` are the entries of the path's arc s.
+    Returns (batch, how many may move): ``batch[:, begin[s]:begin[s + 1]]`` are the customers of the path's arc s, and
+    what `put_back` wants to know of each.
     """
     funds = arcs.cost.shape[0] - 1
     potential, path = state.potential, state.path
@@ -241,49 +244,50 @@ def _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin):
         if (a == funds or b == funds) and (_slack_cost(slack, a, b, funds) + potential[a] == potential[b]):
             amount = min(amount, _slack_limit(slack, a, b, funds))
             continue
-        e, before = heaps.head[a, b], np.int64(-1)
-        while taken - begin[s] < amount and e >= 0 and heaps.entry[e].key == arcs.cost[a, b]:
-            pop(heaps, a, b)
-            u = np.int64(heaps.entry[e].row)
-            # who has moved may be in a list twice, one after the other
+        before = np.int64(-1)
+        where, key, u = top(heaps, a, b)
+        while taken - begin[s] < amount and where != NOWHERE and key == arcs.cost[a, b]:
+            back = take_off(heaps, a, b, where)
+            # who has moved may be there twice, one after the other
             if u != before and is_valid(customers, u, a, b, funds):
                 before = u
-                if taken == batch.size:
-                    batch = np.append(batch, np.empty_like(batch))
-                batch[taken] = e
+                if taken == batch.shape[1]:
+                    larger = np.empty((2, 2 * taken), np.int64)
+                    larger[:, :taken] = batch
+                    batch = larger
+                batch[0, taken], batch[1, taken] = u, back
                 taken += 1
-            e = heaps.head[a, b]
+            where, key, u = top(heaps, a, b)
         amount = min(amount, taken - begin[s])
     begin[n - 1] = taken
     return batch, amount
 
 
 @nb.njit(cache=True)
-def _put_back(heaps, state, n, first, batch, begin):
+def _put_back(heaps, arcs, state, n, first, batch, begin):
     """Put back those who were taken off for an arc after the first so many."""
     for s in range(n - 1):
+        a, b = state.path[s + 1], state.path[s]
         for i in range(begin[s] + first, begin[s + 1]):
-            e = batch[i]
-            push(heaps, e, state.path[s + 1], state.path[s], heaps.entry[e].key, np.int64(heaps.entry[e].row))
+            put_back(heaps, a, b, batch[1, i], arcs.cost[a, b], batch[0, i])
 
 
 @nb.njit(cache=True)
-def _not_here(customers, heaps, n, amount, batch, begin):
+def _not_here(customers, n, amount, batch, begin):
     """Those of the first `amount` for each arc who are not here."""
     out, found = np.empty(begin[n - 1] if customers.place.size else 0, np.int64), 0
     if customers.place.size:
         for s in range(n - 1):
             for i in range(begin[s], min(begin[s] + amount, begin[s + 1])):
-                u = np.int64(heaps.entry[batch[i]].row)
-                if customers.place[u] < 0:
-                    out[found] = u
+                if customers.place[batch[0, i]] < 0:
+                    out[found] = batch[0, i]
                     found += 1
     return out[:found]
 
 
 @nb.njit(cache=True)
-def _move(customers, heaps, used, arcs, u, a, b):
-    """Give customer u fund b in place of a, and list what the customer could do now; how many entries are used then."""
+def _move(customers, heaps, arcs, u, a, b):
+    """Give customer u fund b in place of a, and add what the customer could do now."""
     chosen, at = customers.chosen, customers.place[u] if customers.place.size else u
     funds = arcs.cost.shape[0] - 1
     for j in range(chosen.shape[1]):
@@ -320,15 +324,15 @@ def _move(customers, heaps, used, arcs, u, a, b):
         else:
             loss = r_b - (units(revenue[at, c], scale) + offset[c])
         if loss <= arcs.bound[x, y]:  # of those that cost as much as the bound some may be at hand, and some may not
-            push(heaps, used, x, y, np.int64(loss), u)
-            if heaps.head[x, y] == used:
-                arcs.cost[x, y], arcs.top[x, y] = np.int64(loss), u
-            used += 1
-    return used
+            key = np.int64(loss)
+            add(heaps, x, y, key, u)
+            least = arcs.cost[x, y]
+            if arcs.top[x, y] < 0 or key < least or (key == least and u < arcs.top[x, y]):
+                arcs.cost[x, y], arcs.top[x, y] = key, u
 
 
 @nb.njit(cache=True)
-def _along(customers, heaps, used, arcs, slack, state, n, amount, batch, begin):
+def _along(customers, heaps, arcs, slack, state, n, amount, batch, begin):
     """Move `amount` customers along every arc of a path, the first of those who were taken off for it."""
     funds = arcs.cost.shape[0] - 1
     path = state.path
@@ -338,14 +342,14 @@ def _along(customers, heaps, used, arcs, slack, state, n, amount, batch, begin):
             slack.unused[b if a == funds else a] += amount if a == funds else -amount
             continue
         for i in range(begin[s], begin[s] + amount):
-            heaps = with_room(heaps, used, 2 * (funds + 1))
-            used = _move(customers, heaps, used, arcs, np.int64(heaps.entry[batch[i]].row), a, b)
+            heaps = with_room(heaps, 2 * (funds + 1))
+            _move(customers, heaps, arcs, batch[0, i], a, b)
         state.count[MOVES] += amount
     state.imbalance[path[n - 1]] -= amount
     state.imbalance[path[0]] += amount
     for s in range(n - 1):
         clean(customers, heaps, arcs, path[s + 1], path[s])
-    return heaps, used
+    return heaps
 
 
 @nb.njit(cache=True)
@@ -364,16 +368,16 @@ def _is_tied(arcs, slack, state, n):
 
 
 @nb.njit(cache=True)
-def run(customers, heaps, used, arcs, slack, state, blocked, max_paths, max_moves, max_used):
+def run(customers, heaps, arcs, slack, state, blocked, max_paths, max_moves, max_entries):
     """Move customers until every fund is right, or every path left rests on a bound, or a limit is reached.
 
     Updates chosen, arcs, slack, state, and in `blocked` the bounds that are in the way.
 
-    Returns (status, heaps, used, missing): the customers who must be here before it can go on.
+    Returns (status, heaps, missing): the customers who must be here before it can go on.
     """
     imbalance, count = state.imbalance, state.count
     none = np.empty(0, np.int64)
-    batch, begin = np.empty(64, np.int64), np.empty(arcs.cost.shape[0] + 1, np.int64)
+    batch, begin = np.empty((2, 64), np.int64), np.empty(arcs.cost.shape[0] + 1, np.int64)
     last_path, last_move = count[PATHS] + max_paths, count[MOVES] + max_moves
     while (imbalance != 0).any():
         if count[FOUND] == 0:
@@ -394,21 +398,21 @@ def run(customers, heaps, used, arcs, slack, state, blocked, max_paths, max_move
                 most = min(4 * most, LARGEST)
                 amount = min(most, imbalance[state.path[n - 1]], -imbalance[sink])
                 batch, amount = _take_off(customers, heaps, arcs, slack, state, n, amount, batch, begin)
-                missing = _not_here(customers, heaps, n, amount, batch, begin)
-                _put_back(heaps, state, n, 0 if missing.size else amount, batch, begin)
+                missing = _not_here(customers, n, amount, batch, begin)
+                _put_back(heaps, arcs, state, n, 0 if missing.size else amount, batch, begin)
                 if missing.size:
                     count[NEXT], count[NODES], count[AT_ONCE] = i, n, -(-most // 4)
-                    return NEEDS_CUSTOMERS, heaps, used, missing
-                heaps, used = _along(customers, heaps, used, arcs, slack, state, n, amount, batch, begin)
+                    return NEEDS_CUSTOMERS, heaps, missing
+                heaps = _along(customers, heaps, arcs, slack, state, n, amount, batch, begin)
                 again = _is_tied(arcs, slack, state, n)
-                if count[PATHS] >= last_path or count[MOVES] >= last_move or used >= max_used:
+                if count[PATHS] >= last_path or count[MOVES] >= last_move or heaps.used[ENTRIES] >= max_entries:
                     count[NEXT], count[NODES], count[AT_ONCE] = i + 1 - again, n * again, most
-                    return STOPPED, heaps, used, none
+                    return STOPPED, heaps, none
         if count[PATHS] == count[BEFORE]:
             for i in range(count[FOUND]):
                 if imbalance[state.order[i]] < 0 and state.distance[state.order[i]] <= count[REACH]:
                     _mark(arcs, slack, state.parent, state.order[i], blocked)
             count[FOUND] = 0
-            return NEEDS_SWAPS, heaps, used, none
+            return NEEDS_SWAPS, heaps, none
         count[FOUND] = 0
-    return DONE, heaps, used, none
+    return DONE, heaps, none

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from ptofa_gpu.allocation._heaps import GONE, Heaps, push
+from ptofa_gpu.allocation._heaps import LISTED, LISTS, Heaps, add_list, pack
+from ptofa_gpu.allocation._lists import EACH_BYTES
 from ptofa_gpu.allocation._moves import FAR, Arcs, Customers, clean_all
 
 #: One in so many customers stands for all where it is decided what stays.
@@ -17,42 +18,44 @@ SAMPLE = 16
 
 
 @nb.njit(cache=True)
-def _sampled(entry, used, potential):
+def _sampled(heaps, potential):
     """How many swaps are at hand, and (cost at the potentials, row) of those that a sample of the customers offers."""
-    size, left, n = potential.size, 0, 0
-    sample = np.empty((used // SAMPLE + 1024, 2), np.int64)
-    for e in range(used):
-        if entry[e].child == GONE:
-            continue
-        left += 1
-        if entry[e].row % SAMPLE == 0:
-            if n == len(sample):
-                sample = np.append(sample, np.empty_like(sample), 0)
-            a, b = entry[e].arc // size, entry[e].arc % size
-            sample[n, 0], sample[n, 1] = entry[e].key + potential[a] - potential[b], entry[e].row
-            n += 1
-    return left, sample[:n]
+    size, n, there = potential.size, 0, 0
+    sample = np.empty((heaps.used[LISTED] // SAMPLE + 1024, 2), np.int64)
+    for s in range(heaps.used[LISTS]):
+        of = heaps.list[s]
+        more = potential[of.arc // size] - potential[of.arc % size]
+        there += of.end - of.begin
+        for i in range(of.begin, of.end):
+            if heaps.row[i] % SAMPLE == 0:
+                if n == len(sample):
+                    sample = np.append(sample, np.empty_like(sample), 0)
+                sample[n, 0], sample[n, 1] = heaps.key[i] + more, heaps.row[i]
+                n += 1
+    return there, sample[:n]
 
 
 @nb.njit(cache=True)
-def _keep(heaps, used, bound, last, potential, most, most_row):
-    """Keep what comes no later than (`most`, `most_row`), in new heaps; how many entries are used.
+def _keep(heaps, bound, last, potential, most, most_row):
+    """Keep what comes no later than (`most`, `most_row`).
 
     What comes first is what costs least at the potentials, and of that the first rows.
     """
-    entry, size, n = heaps.entry, potential.size, 0
+    size, key, row, lists = potential.size, heaps.key, heaps.row, heaps.used[LISTS]
     dropped = np.full((size, size), FAR)
-    heaps.head[:] = -1
-    for e in range(used):
-        if entry[e].child == GONE:
-            continue
-        key, row, a, b = entry[e].key, np.int64(entry[e].row), entry[e].arc // size, entry[e].arc % size
-        cost = key + potential[a] - potential[b]
-        if cost < most or (cost == most and row <= most_row):
-            push(heaps, n, a, b, key, row)  # n <= e: nothing is written over that is still to be read
-            n += 1
-        else:
-            dropped[a, b] = min(dropped[a, b], key)
+    heaps.first[:] = -1
+    heaps.used[:] = 0
+    for s in range(lists):  # one after the other in memory: nothing is written over that is still to be read
+        a, b, begin = heaps.list[s].arc // size, heaps.list[s].arc % size, heaps.used[LISTED]
+        more, at = potential[a] - potential[b], begin
+        for i in range(heaps.list[s].begin, heaps.list[s].end):
+            if key[i] + more < most or (key[i] + more == most and row[i] <= most_row):
+                key[at], row[at] = key[i], row[i]
+                at += 1
+            else:
+                dropped[a, b] = min(dropped[a, b], key[i])
+        if at > begin:
+            add_list(heaps, a, b, begin, at)
     for a in range(size):
         for b in range(size):
             if dropped[a, b] == FAR:
@@ -61,22 +64,20 @@ def _keep(heaps, used, bound, last, potential, most, most_row):
             # at the old bound not even all that come before it were at hand
             last[a, b] = min(here, last[a, b]) if dropped[a, b] == bound[a, b] else here
             bound[a, b] = dropped[a, b]
-    return n
 
 
-def trim(
-    customers: Customers, heaps: Heaps, used: int, arcs: Arcs, last: np.ndarray, potential: np.ndarray, most: int
-) -> int:
-    """Keep about `most` of the swaps in the heaps; how many entries are used then.
+def trim(customers: Customers, heaps: Heaps, arcs: Arcs, last: np.ndarray, potential: np.ndarray, most: int) -> Heaps:
+    """Keep about `most` bytes of the swaps in the heaps; the heaps then.
 
     `last` is of the customers as `bound` is of the arcs: see `candidates.Found`. What stays does not depend on how the
     heaps were put together.
     """
-    left, sample = _sampled(heaps.entry, used, potential)
-    limit = FAR, 0
-    if left > most and len(sample):
+    heaps = pack(heaps)
+    there, sample = _sampled(heaps, potential)
+    limit, share = (FAR, 0), most / max(1, there * EACH_BYTES)
+    if share < 1 and len(sample):
         order = np.lexsort(sample.T[::-1])
-        limit = tuple(sample[order[len(sample) * most // left]].tolist())
-    used = _keep(heaps, used, arcs.bound, last, potential, *limit)
+        limit = tuple(sample[order[int(len(sample) * share)]].tolist())
+    _keep(heaps, arcs.bound, last, potential, *limit)
     clean_all(customers, heaps, arcs, np.arange(arcs.cost.size))
-    return int(used)
+    return heaps

@@ -142,11 +142,12 @@ class RevenueBlocks:
         finally:
             self._buffers = buffers
 
-    def iterate_small(self) -> Iterator[tuple[int, int, Any]]:
-        """As `iterate`, with blocks a quarter as large where they are read or copied, so that others have room."""
+    def iterate_small(self, share: int = 4) -> Iterator[tuple[int, int, Any]]:
+        """As `iterate`, with blocks a quarter as large (or 1 / `share`) where they are read or copied, so that others
+        have room."""
         if self._by_parts(self.block_rows):
             return self.iterate()
-        rows = max(1, (self.block_rows or self.default_rows) // 4)
+        rows = max(1, (self.block_rows or self.default_rows) // share)
         if any(len(buffer) > rows for buffer in self._buffers.values()):
             self.release()
         return self.iterate(rows)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptofa_gpu.allocation._heaps import empty, push_all
+from ptofa_gpu.allocation._heaps import ENTRY, add_all, empty, entry_bytes, list_bytes, pack
+from ptofa_gpu.allocation._lists import EACH_BYTES
 from ptofa_gpu.allocation._moves import (
     DONE,
     FAR,
@@ -68,8 +69,8 @@ class Exchange:
         `FAR` where a = b. Shared with the caller, and updated by `add`.
     swaps : (arc, cost, row)
         arc = a (F + 1) + b, cost in units, and the customer.
-    room : int, optional
-        Swaps that memory is set aside for.
+    entry_room, list_room : int, optional
+        Bytes that are set aside for swaps.
 
     Attributes
     ----------
@@ -77,8 +78,10 @@ class Exchange:
         Those who are there; to be set anew when there are more, or fewer.
     potential : (F + 1,) int64
         By how much each fund has become dearer than the empty slot is: what a customer gains by it at the old prices.
-    paths, moves, entries : int
-        Taken so far, and how many swaps are at hand or were.
+    paths, moves : int
+        Taken so far.
+    entry_bytes, list_bytes : int
+        Taken by the swaps that are at hand, or were: those of the customers who moved, and those that were added.
     missing : (n,) int64
         The customers who must be here before it can go on.
     """
@@ -90,7 +93,8 @@ class Exchange:
         supply: Supply,
         bound: np.ndarray,
         swaps: tuple[np.ndarray, np.ndarray, np.ndarray],
-        room: int = 0,
+        entry_room: int = 0,
+        list_room: int = 0,
     ):
         size, n = imbalance.size, swaps[0].size
         self._slack = Slack(supply.price, supply.unused, supply.free, supply.low_bonus)
@@ -99,9 +103,10 @@ class Exchange:
         touched, count = np.zeros(size, np.bool_), np.zeros(8, np.int64)
         self._state = State(imbalance.astype(np.int64), potential, distance, parent, order, path, touched, count)
         self._blocked, self.missing = np.zeros((size, size), np.bool_), np.empty(0, np.int64)
-        self._heaps, self.entries = push_all(empty(size, max(n, room) + 1024), 0, *swaps)
+        heaps = empty(size, entry_room // ENTRY.itemsize + 1024, max(n, list_room // EACH_BYTES))
+        self._heaps = add_all(heaps, *swaps)
         self.customers = customers
-        clean_all(customers, self._heaps, self._arcs, np.flatnonzero(self._heaps.head >= 0))
+        clean_all(customers, self._heaps, self._arcs, np.flatnonzero(self._heaps.first >= 0))
 
     @property
     def imbalance(self) -> np.ndarray:
@@ -123,8 +128,18 @@ class Exchange:
         """Swaps made so far."""
         return int(self._state.count[MOVES])
 
-    def run(self, max_paths: int, max_moves: int, max_entries: int) -> int:
-        """Go on until every fund is right, or about so many paths were taken, moves made, or swaps are at hand.
+    @property
+    def entry_bytes(self) -> int:
+        """As above."""
+        return entry_bytes(self._heaps)
+
+    @property
+    def list_bytes(self) -> int:
+        """As above."""
+        return list_bytes(self._heaps)
+
+    def run(self, max_paths: int, max_moves: int, max_bytes: int) -> int:
+        """Go on until every fund is right, or so many paths were taken, moves made, or `entry_bytes` are taken, about.
 
         Returns
         -------
@@ -133,9 +148,9 @@ class Exchange:
             ``NEEDS_CUSTOMERS`` where the next path is that of customers who are not here.
         """
         self._blocked[:] = False
-        status, self._heaps, self.entries, self.missing = run(
-            self.customers, self._heaps, self.entries, self._arcs, self._slack, self._state, self._blocked,
-            max_paths, max_moves, max_entries,
+        status, self._heaps, self.missing = run(
+            self.customers, self._heaps, self._arcs, self._slack, self._state, self._blocked,
+            max_paths, max_moves, max_bytes // ENTRY.itemsize,
         )  # fmt: skip
         return int(status)
 
@@ -161,12 +176,16 @@ class Exchange:
             some = some[np.argpartition(ahead, most)[:most]]
         return np.union1d(some, self.blocked)
 
+    def pack(self) -> None:
+        """Let the swaps of customers who moved take less memory."""
+        self._heaps = pack(self._heaps)
+
     def trim(self, last: np.ndarray, most: int) -> None:
-        """Keep about `most` swaps, those that may be wanted soonest; `last` is kept as `bound` is."""
-        self.entries = trim(self.customers, self._heaps, self.entries, self._arcs, last, self.potential, most)
+        """Keep about `most` bytes of swaps, those that may be wanted soonest; `last` is kept as `bound` is."""
+        self._heaps = trim(self.customers, self._heaps, self._arcs, last, self.potential, most)
 
     def add(self, wanted: np.ndarray, bound: np.ndarray, swaps: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
         """More swaps of the arcs `wanted`, and what those of them cost at least that are still not at hand."""
         self._arcs.bound.reshape(-1)[wanted] = bound  # a view: it is contiguous
-        self._heaps, self.entries = push_all(self._heaps, self.entries, *swaps)
+        self._heaps = add_all(self._heaps, *swaps)
         clean_all(self.customers, self._heaps, self._arcs, wanted)

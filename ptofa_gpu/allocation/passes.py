@@ -17,7 +17,7 @@ from ptofa_gpu.allocation.auction import auction_phase
 from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
 from ptofa_gpu.allocation.candidates import FAR, Cheapest, Found, list_sizes
 from ptofa_gpu.allocation.dual import Choices, windows
-from ptofa_gpu.allocation.room import most_rows, most_swaps
+from ptofa_gpu.allocation.room import most_rows, swap_bytes
 from ptofa_gpu.allocation.ties import Groups
 from ptofa_gpu.device import array_namespace, to_device
 from ptofa_gpu.ops._rows import every
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: All swaps are collected from customers who could make so many of them, and so many for each exposure in the wrong
 #: place; from more, only the cheapest of every pair of funds.
 ALL_SWAPS, SWAPS_EACH = 1 << 18, 1 << 10
+#: Bytes of those that swaps may take for each of them that is collected: it is copied more than once on its way.
+EACH_FOUND = 48
 #: Bytes of E that are copied at a time, by where it is.
 PORTION = {"cpu": 1 << 18, "cuda": 1 << 22}
 #: Customers in the sample that says how far a window must reach.
@@ -209,7 +211,7 @@ class Passes:
         only the cheapest of every pair of funds come back.
         """
         self.count += 1
-        few = max(ALL_SWAPS, min(SWAPS_EACH * wrong, most_swaps(self.rows, self.k, self.funds) // 2))
+        few = max(ALL_SWAPS, min(SWAPS_EACH * wrong, swap_bytes(self.rows, self.funds) // EACH_FOUND))
         most = max(ALL_SWAPS // (self.k * self.funds), most_rows(self.rows, self.funds))
         if np.isinf(theta) and self.rows * self.k * self.funds > few:
             most = 0

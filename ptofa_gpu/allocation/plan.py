@@ -322,7 +322,7 @@ class AllocationPlan:
 def _earned(problem: AllocationProblem, funds: Any, shift: int) -> int:
     """Revenue of all exposures in fixed point; where E and the plan are in one place as it is, else block by block."""
     revenue = problem.revenue_blocks()
-    blocks = revenue.iterate_small()
+    blocks = revenue.iterate_small(16)  # the solver's memory may not all be free yet
     return sum(earned(block, to_device(funds[lo:hi], revenue.device), shift) for lo, hi, block in blocks)
 
 

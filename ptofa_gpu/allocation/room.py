@@ -6,12 +6,13 @@ that must not depend on where E lies or how much memory there is.
 
 from __future__ import annotations
 
-from ptofa_gpu.allocation._heaps import ENTRY
+import ctypes
+import sys
 
 #: Bytes a customer that copied rows of E may take; they may take so many in any case.
 ROWS_EACH, ROWS_BYTES = 8, 1 << 20
-#: Bytes a customer, and a slot, that swaps may take; and so many more in any case, and for each pair of funds.
-CUSTOMER_EACH, SLOT_EACH, SWAPS, ARC_SWAPS = 17, 5, 1 << 17, 4
+#: Bytes a customer that swaps may take; and so many more in any case, and for each pair of funds.
+CUSTOMER_EACH, SWAPS, ARC_SWAPS = 20, 1 << 20, 48
 
 
 def most_rows(rows: int, funds: int) -> int:
@@ -19,7 +20,18 @@ def most_rows(rows: int, funds: int) -> int:
     return max(ROWS_EACH * rows, ROWS_BYTES) // (4 * funds)
 
 
-def most_swaps(rows: int, k: int, funds: int) -> int:
-    """Swaps that may be at hand."""
-    each = (CUSTOMER_EACH + SLOT_EACH * k) * rows // ENTRY.itemsize
-    return each + SWAPS + ARC_SWAPS * (funds + 1) ** 2
+def swap_bytes(rows: int, funds: int) -> int:
+    """Bytes that swaps may take which are at hand."""
+    return CUSTOMER_EACH * rows + SWAPS + ARC_SWAPS * (funds + 1) ** 2
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the system.
+
+    The GNU C library keeps tens of MB of it at hand, in pieces, and what comes next may not fit into them. Elsewhere
+    this does nothing.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

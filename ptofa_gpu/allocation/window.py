@@ -8,7 +8,7 @@ import numpy as np
 
 from ptofa_gpu.allocation.candidates import EACH, FAR, list_sizes
 from ptofa_gpu.allocation.exchange import Customers, Exchange, Supply
-from ptofa_gpu.allocation.room import most_rows, most_swaps
+from ptofa_gpu.allocation.room import give_back, most_rows, swap_bytes
 from ptofa_gpu.ops._rows import mask_words
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 #: Arcs for each fund of which more swaps are fetched at a time, at least.
 ARCS_EACH = 4
+#: One in so many bytes that swaps may take is for those of customers who moved.
+MOVED = 8
+#: Of the bytes that swaps may take, what stays where room is made.
+KEEP = 0.7
 #: Swaps that a customer of a list is not likely to have more of there.
 MOST_OFTEN = 4
 
@@ -43,14 +47,15 @@ class Window:
     ----------
     bound : (F + 1, F + 1) int64
         As `Exchange` wants it; its own from then on.
-    most_swaps : int
-        Swaps beyond which the exchange makes room.
+    entry_bytes, list_bytes : int
+        Bytes of swaps beyond which the exchange makes room, as it has them.
     """
 
     def __init__(self, passes: Passes, offset: np.ndarray, chosen: Any, theta: float, wrong: int):
         self._passes, self._offset, self._plan = passes, offset, chosen
         self._slots, size = passes.rows * passes.k, passes.funds + 1
-        self.most_swaps = most_swaps(passes.rows, passes.k, passes.funds)
+        most = swap_bytes(passes.rows, passes.funds)
+        self.entry_bytes, self.list_bytes = most // MOVED, most - most // MOVED
         self._made_room = self._evicted = -1
         # the plan itself, or what those have who are here
         self._known = self._is_here(chosen)
@@ -60,6 +65,7 @@ class Window:
         self._revenue = np.empty((0 if self._whole else most_rows(passes.rows, passes.funds), passes.funds), np.float32)
         self._ids: list[np.ndarray] = []
         self._rows = 0
+        give_back()
         found = passes.near(offset, chosen, theta, wrong)
         self._n_first = found.swaps[0].size
         self._first_swaps: Any = found.swaps
@@ -78,12 +84,15 @@ class Window:
     def exchange(self, imbalance: np.ndarray, supply: Supply) -> Exchange:
         """The exchange over the first swaps, which are its own from then on; to be called once."""
         swaps, self._first_swaps = self._first_swaps, None
-        return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.most_swaps)
+        give_back()
+        return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.entry_bytes, 2 * self.list_bytes)
 
     def make_room(self, work: Exchange) -> None:
-        """Drop half of the swaps if there are too many, unless the exchange has come no further since that was done."""
-        if work.entries >= self.most_swaps and work.paths > self._made_room:
-            work.trim(self._last, self.most_swaps // 2)
+        """Drop some of the swaps if there are too many, unless the exchange has come no further since that was done."""
+        if work.entry_bytes >= self.entry_bytes:
+            work.pack()
+        if work.list_bytes >= self.list_bytes and work.paths > self._made_room:
+            work.trim(self._last, int(KEEP * self.list_bytes))
             self._made_room = work.paths
 
     def bring(self, work: Exchange) -> None:

@@ -16,6 +16,9 @@ from ptofa_gpu.device import array_namespace, is_cuda_array
 from ptofa_gpu.ops._best import NONE, ROWS, best_keys, fund_of, key_bits, room, value_of
 from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, every, holds, mask_words, may_see, n_chunks, units
 
+#: Bytes of E that are copied at a time.
+COPIED = 1 << 22
+
 
 @nb.njit
 def _margins(revenue, offset, scale, chosen, best, out):
@@ -86,9 +89,15 @@ def swap_margins(
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, stride)
-    revenue, tolerance, mask, chosen = every(0, stride, revenue, tolerance, mask, chosen)
-    margin = np.empty(revenue.shape[0])
-    _swap_margins(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, margin)
+    rows, funds = revenue.shape
+    margin, step, done = np.empty(-(-rows // stride)), max(1, COPIED // (4 * funds)) if stride > 1 else rows, 0
+    for lo in range(0, rows, step * stride):
+        here = slice(lo, lo + step * stride)
+        part = every(0, stride, revenue[here], tolerance[here], None if mask is None else mask[here], chosen[here])
+        some, able, allowed, has = part
+        out = margin[done : done + len(some)]
+        _swap_margins(some, able, risk, mask_words(allowed), offset, scale, has, out)
+        done += len(some)
     return margin
 
 

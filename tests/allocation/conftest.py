@@ -37,5 +37,5 @@ def narrow(request, monkeypatch):
             monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.ones(arcs.size, np.int64))
         monkeypatch.setattr(window, "ARCS_EACH", 0)
     if request.param == "and few swaps at hand":
-        for name in ("CUSTOMER_EACH", "SLOT_EACH", "SWAPS", "ARC_SWAPS"):
+        for name in ("CUSTOMER_EACH", "SWAPS", "ARC_SWAPS"):
             monkeypatch.setattr(room, name, 0)

@@ -17,26 +17,34 @@ swap = st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6))  # arc
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(swap, max_size=30), st.lists(st.one_of(swap, st.integers(0, 3)), max_size=80))
-def test_heaps_give_the_least_entry_whatever_the_order(first, steps):
-    columns = np.array(first, np.int64).reshape(-1, 3).T
-    heaps, used = _heaps.push_all(_heaps.empty(2, 1), 0, *columns)
-    wanted = [[] for _ in range(4)]
-    for arc, key, row in first:
-        heapq.heappush(wanted[arc], (key, row))
-    for step in [*steps, *(arc for arc in range(4) for _ in range(len(first) + len(steps)))]:
-        if isinstance(step, tuple):
-            arc, key, row = step
-            heaps = _heaps.with_room(heaps, used, 1)
-            _heaps.push(heaps, used, arc // 2, arc % 2, key, row)
-            heapq.heappush(wanted[arc], (key, row))
-            used += 1
-            continue
-        top = heaps.head[step // 2, step % 2]
-        assert (top < 0) == (not wanted[step])
-        if wanted[step]:
-            assert (heaps.entry[top]["key"], heaps.entry[top]["row"]) == heapq.heappop(wanted[step])
-            _heaps.pop(heaps, step // 2, step % 2)
+@given(st.lists(st.one_of(swap, st.lists(swap), st.integers(0, 3), st.none()), max_size=80), st.data())
+def test_heaps_give_the_least_swap_whatever_the_order(steps, data):
+    """Swaps come many at a time and one at a time, and are packed; some are taken off, and some of those put back."""
+    heaps, wanted = _heaps.empty(2, 1, 1), [[] for _ in range(4)]
+    ends = [arc for arc in range(4) for _ in range(20)]
+    for step in [*steps, *ends]:
+        if step is None:
+            heaps = _heaps.pack(heaps)
+        elif isinstance(step, list):
+            heaps = _heaps.add_all(heaps, *np.array(step, np.int64).reshape(-1, 3).T)
+            for arc, *swap in step:
+                heapq.heappush(wanted[arc], tuple(swap))
+        elif isinstance(step, tuple):
+            arc, *swap = step
+            heaps = _heaps.with_room(heaps, 1)
+            _heaps.add(heaps, arc // 2, arc % 2, *swap)
+            heapq.heappush(wanted[arc], tuple(swap))
+        else:
+            taken = []
+            for _ in range(data.draw(st.integers(1, 4))):
+                where, *swap = _heaps.top(heaps, step // 2, step % 2)
+                assert (where == _heaps.NOWHERE) == (not wanted[step])
+                if wanted[step]:
+                    assert tuple(swap) == heapq.heappop(wanted[step])
+                    taken.append((_heaps.take_off(heaps, step // 2, step % 2, where), *swap))
+            for swap in taken[data.draw(st.integers(0, 4)) :]:
+                _heaps.put_back(heaps, step // 2, step % 2, *swap)
+                heapq.heappush(wanted[step], swap[1:])
 
 
 @settings(max_examples=200, deadline=None)

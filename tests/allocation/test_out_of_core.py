@@ -198,7 +198,13 @@ print(allocate("large"))
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's record of peak memory")
 @pytest.mark.parametrize(
     ("customers", "funds", "k", "ties"),
-    [(400_000, 64, 1, "1digit"), (400_000, 64, 3, "1digit"), (400_000, 64, 3, "none"), (1_000_000, 8, 3, "1digit")],
+    [
+        (400_000, 64, 1, "1digit"),
+        (400_000, 64, 3, "1digit"),
+        (400_000, 64, 3, "none"),
+        (400_000, 32, 8, "1digit"),
+        (1_000_000, 8, 3, "1digit"),
+    ],
 )
 def test_an_exchange_has_no_more_memory(tmp_path, customers, funds, k, ties):
     """Ties and dozens of funds make it largest; blocks of the default size, and small ones."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import _heaps, _trim, exchange, passes, room, settle, window
+from ptofa_gpu.allocation._lists import EACH_BYTES
 from ptofa_gpu.allocation._moves import FAR, Arcs, Customers
 from tests.allocation.oracles import low_ends, min_cost_flow_value, plan_value
 
@@ -22,12 +23,32 @@ def everyone_free(rows):
     return Customers(np.zeros((0, 2), np.float32), nothing, nothing, nothing, nothing, 1.0, nothing, place, False)
 
 
+def heaps_of(swaps, when):
+    """Heaps with (arc, key, row) that came one at a time (3), and before that in two lists (0, 1) or one (2)."""
+    heaps = _heaps.empty(SIZE, 1, 1)
+    for part in (0, 1, 2):
+        heaps = _heaps.add_all(heaps, *np.ascontiguousarray(swaps[:, when == part]))
+    for arc, key, row in swaps[:, when == 3].T:
+        heaps = _heaps.with_room(heaps, 1)
+        _heaps.add(heaps, arc // SIZE, arc % SIZE, key, row)
+    return heaps
+
+
+def taken_off(heaps, a, b):
+    """(key, row) of the top, which is taken off; None where there is none."""
+    where, key, row = _heaps.top(heaps, a, b)
+    if where == _heaps.NOWHERE:
+        return None
+    _heaps.take_off(heaps, a, b, where)
+    return int(key), int(row)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_what_comes_first_stays_and_the_bounds_say_what_has_gone(data):
     """All swaps of an arc, those at hand up to its bound: after it every one up to the new bound still is."""
     rng = np.random.default_rng(data.draw(st.integers(0, 10_000)))
-    rows, most = 16 * data.draw(st.integers(1, 8)), data.draw(st.integers(0, 60))
+    rows, most = 16 * data.draw(st.integers(1, 8)), data.draw(st.integers(0, 1000))
     bound, last = np.full((SIZE, SIZE), FAR), np.full((SIZE, SIZE), rows)
     potential = rng.integers(0, 4, SIZE)
     swaps = {}
@@ -39,25 +60,23 @@ def test_what_comes_first_stays_and_the_bounds_say_what_has_gone(data):
             bound[a, b], last[a, b] = offers[at_hand - 1] if at_hand else (offers[0][0], -1)
     flat = [(a * SIZE + b, c, u) for (a, b), (_, at_hand) in swaps.items() for c, u in at_hand]
     columns = np.array(flat, np.int64).reshape(-1, 3)[rng.permutation(len(flat))].T
-    heaps, used = _heaps.push_all(_heaps.empty(SIZE, 1), 0, *np.ascontiguousarray(columns))
+    heaps = heaps_of(columns, rng.integers(0, 4, len(flat)))
     popped = {}
     for a, b in swaps:  # some are taken off, as by a path
-        if heaps.head[a, b] >= 0 and rng.random() < 0.5:
-            top = heaps.entry[heaps.head[a, b]]
-            popped[a, b] = int(top["key"]), int(top["row"])
-            _heaps.pop(heaps, a, b)
+        if rng.random() < 0.5 and (top := taken_off(heaps, a, b)):
+            popped[a, b] = top
     arcs = Arcs(np.zeros((SIZE, SIZE), np.int64), np.zeros((SIZE, SIZE), np.int64), bound)
-    before = used - len(popped)
-    used = _trim.trim(everyone_free(rows), heaps, used, arcs, last, potential, most)
+    before = len(flat) - len(popped)
+    heaps = _trim.trim(everyone_free(rows), heaps, arcs, last, potential, most)
+    used = heaps.used[_heaps.LISTED]
+    assert not heaps.used[_heaps.ENTRIES]
     kept = {}
     for a, b in swaps:
         kept[a, b] = []
-        while heaps.head[a, b] >= 0:
-            top = heaps.entry[heaps.head[a, b]]
-            kept[a, b].append((int(top["key"]), int(top["row"])))
-            _heaps.pop(heaps, a, b)
+        while top := taken_off(heaps, a, b):
+            kept[a, b].append(top)
     assert sum(map(len, kept.values())) == used
-    if before <= most:
+    if EACH_BYTES * before <= most:
         assert used == before
     for (a, b), (offers, at_hand) in swaps.items():
         assert kept[a, b] == sorted(kept[a, b])
@@ -74,10 +93,10 @@ def test_what_comes_first_stays_and_the_bounds_say_what_has_gone(data):
             assert (c + potential[a] - potential[b], u) > dearest
 
 
-@pytest.mark.parametrize(("k", "bits", "swaps"), [(1, 3, 40), (3, 1, 40), (2, 10, 0)])
+@pytest.mark.parametrize(("k", "bits", "swaps"), [(1, 3, 960), (3, 1, 960), (2, 10, 0)])
 def test_an_exchange_that_has_to_make_room_ends_with_the_best_plan(monkeypatch, k, bits, swaps):
     """With room for few swaps; of blocks comes the same plan."""
-    for name, value in (("CUSTOMER_EACH", 0), ("SLOT_EACH", 0), ("SWAPS", swaps), ("ARC_SWAPS", 0)):
+    for name, value in (("CUSTOMER_EACH", 0), ("SWAPS", swaps), ("ARC_SWAPS", 0)):
         monkeypatch.setattr(room, name, value)
     monkeypatch.setattr(settle, "ALL_SWAPS", 0)
     monkeypatch.setattr(settle, "FIRST_WINDOW", 1)
@@ -88,7 +107,7 @@ def test_an_exchange_that_has_to_make_room_ends_with_the_best_plan(monkeypatch, 
     for module in (passes, window):
         monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.full(arcs.size, 8))
     trims, trim = [], exchange.Exchange.trim
-    monkeypatch.setattr(exchange.Exchange, "trim", lambda self, *a: trims.append(self.entries) or trim(self, *a))
+    monkeypatch.setattr(exchange.Exchange, "trim", lambda self, *a: trims.append(self.list_bytes) or trim(self, *a))
     rng = np.random.default_rng(k)
     E = np.ldexp(np.rint(np.ldexp(rng.lognormal(0, 1, (4_000, 9)), bits)), -bits).astype(np.float32)
     quota = np.bincount(rng.choice(9, k * len(E), p=np.arange(1, 10) / 45), minlength=9)

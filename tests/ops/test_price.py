@@ -64,10 +64,12 @@ def test_take(threads, shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_swaps(threads, shape):
+def test_swaps(threads, shape, monkeypatch):
     case = make_price_case(shape, seed=3)
     arguments = (*case.data, case.offset, SCALE, case.chosen)
     margin = reference.margins(case.data, case.offset, SCALE, case.chosen)
+    np.testing.assert_array_equal(swaps.swap_margins(*arguments, 3), margin[::3])
+    monkeypatch.setattr(swaps, "COPIED", 28 * case.risk.size)  # seven rows at a time
     np.testing.assert_array_equal(swaps.swap_margins(*arguments, 3), margin[::3])
     size = case.risk.size + 1
     every = reference.swaps(case.data, case.offset, SCALE, case.chosen)
