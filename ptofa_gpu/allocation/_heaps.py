@@ -247,7 +247,11 @@ def fresh(n: int, dtype: Any) -> np.ndarray:
     What `numpy` sets aside it may leave to the C library, which need not give it back.
     """
     size = n * np.dtype(dtype).itemsize
-    return np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size).view(dtype)
+    try:
+        pages = mmap.mmap(-1, max(size, 1))
+    except OSError as e:
+        raise MemoryError(f"{size:,} bytes for swaps are not to be had: {e}") from e
+    return np.frombuffer(pages, np.uint8, size).view(dtype)
 
 
 def _larger(array: np.ndarray, used: int, more: int) -> np.ndarray:

@@ -47,6 +47,17 @@ def test_heaps_give_the_least_swap_whatever_the_order(steps, data):
                 heapq.heappush(wanted[step], swap[1:])
 
 
+def test_what_is_set_aside_for_swaps_is_written_to_and_what_is_not_to_be_had_is_no_memory():
+    array = _heaps.fresh(5, np.int32)
+    array[:] = 3
+    assert array.shape == (5,)
+    assert array.dtype == np.int32
+    assert array.tolist() == [3] * 5
+    assert _heaps.fresh(0, np.int64).size == 0
+    with pytest.raises(MemoryError, match="bytes for swaps"):
+        _heaps.fresh(1 << 60, np.uint8)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_lists_are_the_next_swaps_in_order(data):
