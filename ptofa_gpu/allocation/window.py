@@ -65,7 +65,8 @@ class Window:
         self._revenue = np.empty((0 if self._whole else most_rows(passes.rows, passes.funds), passes.funds), np.float32)
         self._ids: list[np.ndarray] = []
         self._rows = 0
-        give_back()
+        if not self._whole:
+            give_back()
         found = passes.near(offset, chosen, theta, wrong)
         self._n_first = found.swaps[0].size
         self._first_swaps: Any = found.swaps
@@ -84,7 +85,8 @@ class Window:
     def exchange(self, imbalance: np.ndarray, supply: Supply) -> Exchange:
         """The exchange over the first swaps, which are its own from then on; to be called once."""
         swaps, self._first_swaps = self._first_swaps, None
-        give_back()
+        if not self._whole:
+            give_back()
         return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.entry_bytes, 2 * self.list_bytes)
 
     def make_room(self, work: Exchange) -> None:
