@@ -109,13 +109,13 @@ class Settling:
         status, wrong, narrow = STOPPED, _total(work.imbalance), theta < math.inf and window.is_small(WIDER)
         paths, moves = (int(AT_A_TIME / cost(passes.funds)) for cost in (market.path, market.move))
         while not market.watch.expired():
-            status = work.run(paths, moves, window.entry_bytes)
+            status = work.run(paths, moves, window.room(work))
             if status == DONE:
                 break
             if status == NEEDS_CUSTOMERS:
                 window.bring(work)
                 continue
-            window.make_room(work)  # not while a path is waiting: where E is one array none ever is
+            window.make_room(work)  # not while a path waits for customers: where E is one array none ever does
             if status == NEEDS_SWAPS:
                 left = _total(work.imbalance)
                 if narrow and left < MUCH * wrong:

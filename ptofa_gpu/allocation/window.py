@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu.allocation._heaps import ENTRY
 from ptofa_gpu.allocation.candidates import EACH, FAR, list_sizes
 from ptofa_gpu.allocation.exchange import Customers, Exchange, Supply
 from ptofa_gpu.allocation.room import give_back, most_rows, swap_bytes
@@ -48,14 +49,16 @@ class Window:
     bound : (F + 1, F + 1) int64
         As `Exchange` wants it; its own from then on.
     entry_bytes, list_bytes : int
-        Bytes of swaps beyond which the exchange makes room, as it has them.
+        Bytes of swaps, as the exchange has them, beyond which those of customers who moved are packed, and beyond which
+        some of all go.
     """
 
     def __init__(self, passes: Passes, offset: np.ndarray, chosen: Any, theta: float, wrong: int):
         self._passes, self._offset, self._plan = passes, offset, chosen
         self._slots, size = passes.rows * passes.k, passes.funds + 1
         most = swap_bytes(passes.rows, passes.funds)
-        self.entry_bytes, self.list_bytes = most // MOVED, most - most // MOVED
+        self.entry_bytes = most // MOVED // ENTRY.itemsize * ENTRY.itemsize
+        self.list_bytes = most - self.entry_bytes
         self._made_room = self._evicted = -1
         # the plan itself, or what those have who are here
         self._known = self._is_here(chosen)
@@ -87,10 +90,19 @@ class Window:
         swaps, self._first_swaps = self._first_swaps, None
         if not self._whole:
             give_back()
-        return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.entry_bytes, 2 * self.list_bytes)
+        return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.list_bytes, 2 * self.list_bytes)
+
+    def room(self, work: Exchange) -> int:
+        """Bytes that the swaps of customers who move may take before `make_room`.
+
+        None where there are too many of all: room is then made after the next path, and not whenever the exchange
+        stops for another reason, which depends on the clock and on where E lies.
+        """
+        return self.entry_bytes if work.list_bytes < self.list_bytes else 0
 
     def make_room(self, work: Exchange) -> None:
-        """Drop some of the swaps if there are too many, unless the exchange has come no further since that was done."""
+        """Pack the swaps of customers who moved if they are too many, and drop some of all if those are, unless the
+        exchange has come no further since that was done."""
         if work.entry_bytes >= self.entry_bytes:
             work.pack()
         if work.list_bytes >= self.list_bytes and work.paths > self._made_room:

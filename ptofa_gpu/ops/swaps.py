@@ -90,7 +90,7 @@ def swap_margins(
 
         return _kernels.device_module().swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, stride)
     rows, funds = revenue.shape
-    margin, step, done = np.empty(-(-rows // stride)), max(1, COPIED // (4 * funds)) if stride > 1 else rows, 0
+    margin, step, done = np.empty(-(-rows // stride)), max(1, COPIED // (4 * funds)) if stride > 1 else max(1, rows), 0
     for lo in range(0, rows, step * stride):
         here = slice(lo, lo + step * stride)
         part = every(0, stride, revenue[here], tolerance[here], None if mask is None else mask[here], chosen[here])

@@ -78,6 +78,13 @@ def test_what_comes_first_stays_and_the_bounds_say_what_has_gone(data):
     assert sum(map(len, kept.values())) == used
     if EACH_BYTES * before <= most:
         assert used == before
+    # one in sixteen customers says what the dearest is that stays
+    dearest = {(a, b, c, u): (c + potential[a] - potential[b], u) for (a, b), (_, h) in swaps.items() for c, u in h}
+    dearest = {k: v for k, v in dearest.items() if popped.get(k[:2]) != k[2:]}
+    sample = sorted(v for k, v in dearest.items() if k[3] % _trim.SAMPLE == 0)
+    if EACH_BYTES * before > most and sample:
+        limit = sample[int(len(sample) * (most / (EACH_BYTES * before)))]
+        assert used == sum(v <= limit for v in dearest.values())
     for (a, b), (offers, at_hand) in swaps.items():
         assert kept[a, b] == sorted(kept[a, b])
         assert set(kept[a, b]) <= set(at_hand)
@@ -93,25 +100,33 @@ def test_what_comes_first_stays_and_the_bounds_say_what_has_gone(data):
             assert (c + potential[a] - potential[b], u) > dearest
 
 
-@pytest.mark.parametrize(("k", "bits", "swaps"), [(1, 3, 960), (3, 1, 960), (2, 10, 0)])
-def test_an_exchange_that_has_to_make_room_ends_with_the_best_plan(monkeypatch, k, bits, swaps):
-    """With room for few swaps; of blocks comes the same plan."""
-    for name, value in (("CUSTOMER_EACH", 0), ("SWAPS", swaps), ("ARC_SWAPS", 0)):
+def with_little_room(monkeypatch, swaps):
+    """An exchange from the first, with room for so many bytes of swaps."""
+    for name, value in (("CUSTOMER_EACH", 0), ("SWAPS", swaps), ("ARC_SWAPS", 0), ("ROWS_EACH", 0), ("ROWS_BYTES", 0)):
         monkeypatch.setattr(room, name, value)
     monkeypatch.setattr(settle, "ALL_SWAPS", 0)
     monkeypatch.setattr(settle, "FIRST_WINDOW", 1)
     for name in ("ALL_SWAPS", "SWAPS_EACH"):
         monkeypatch.setattr(passes, name, 0)
-    for name in ("ROWS_EACH", "ROWS_BYTES"):
-        monkeypatch.setattr(room, name, 0)
     for module in (passes, window):
         monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.full(arcs.size, 8))
-    trims, trim = [], exchange.Exchange.trim
-    monkeypatch.setattr(exchange.Exchange, "trim", lambda self, *a: trims.append(self.list_bytes) or trim(self, *a))
-    rng = np.random.default_rng(k)
+
+
+def rounded_problem(seed, k, bits):
+    """(E, quota) of customers many of whom are alike."""
+    rng = np.random.default_rng(seed)
     E = np.ldexp(np.rint(np.ldexp(rng.lognormal(0, 1, (4_000, 9)), bits)), -bits).astype(np.float32)
     quota = np.bincount(rng.choice(9, k * len(E), p=np.arange(1, 10) / 45), minlength=9)
-    quota = np.minimum(quota, len(E))
+    return E, np.minimum(quota, len(E))
+
+
+@pytest.mark.parametrize(("k", "bits", "swaps"), [(1, 3, 960), (3, 1, 960), (2, 10, 0)])
+def test_an_exchange_that_has_to_make_room_ends_with_the_best_plan(monkeypatch, k, bits, swaps):
+    """With room for few swaps; of blocks comes the same plan."""
+    with_little_room(monkeypatch, swaps)
+    trims, trim = [], exchange.Exchange.trim
+    monkeypatch.setattr(exchange.Exchange, "trim", lambda self, *a: trims.append(self.list_bytes) or trim(self, *a))
+    E, quota = rounded_problem(k, k, bits)
     problem = ptofa.AllocationProblem(E, quota, k)
     plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax")
     assert len(trims) > 1
@@ -121,3 +136,19 @@ def test_an_exchange_that_has_to_make_room_ends_with_the_best_plan(monkeypatch, 
     again = ptofa.allocate(parts, "optimal", device="cpu", on_infeasible="relax")
     np.testing.assert_array_equal(plan.funds, again.funds)
     np.testing.assert_array_equal(plan.price, again.price)
+
+
+@pytest.mark.parametrize(("seed", "k", "bits"), [(5, 3, 1), (11, 3, 0), (2, 1, 2)])
+def test_when_room_is_made_does_not_depend_on_the_clock_or_on_blocks(monkeypatch, seed, k, bits):
+    """An exchange stops to look at the clock, and where E is in blocks to fetch customers: room is made elsewhere."""
+    with_little_room(monkeypatch, 8_000)
+    E, quota = rounded_problem(seed, k, bits)
+    plans = []
+    for at_a_time in (5e7, 4e4, 2e4, 1e4, 0):
+        monkeypatch.setattr(settle, "AT_A_TIME", at_a_time)
+        for revenue in (E, [E[:1500], E[1500:]]):
+            problem = ptofa.AllocationProblem(revenue, quota, k)
+            plans.append(ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax"))
+    for plan in plans[1:]:
+        np.testing.assert_array_equal(plan.funds, plans[0].funds)
+        np.testing.assert_array_equal(plan.price, plans[0].price)
