@@ -66,6 +66,8 @@ if TYPE_CHECKING:
 #: Gains below this share of max |E| for each arc of a cycle count as rounding, not as an improvement. Solvers that
 #: round E to integers (OR-Tools) are exact to about 2^-40 of max |E|; float64 sums along a path to far less.
 RELATIVE_TOLERANCE = 2.0**-36
+#: Of the largest value and price together, and for each of K: what a slot's share of g can be off by in floating point.
+ROUNDING = 2.0**-51
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,11 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     if filled == whole and met == asked:
         # in exact arithmetic no plan beats g: what is below the plan's own revenue is rounding
         bound = max(bound, objective)
-    gap = 0.0 if bound == objective else (bound - objective) / abs(bound) if bound else math.inf
     found = path or helped or (cycle if improvable else None)
+    if found is not None:
+        # the plan is not the best one, and the best may earn all of g: more than what rounding makes of g
+        bound += ROUNDING * problem.k * problem.slots * (problem.max_revenue + float(np.abs(price).max()))
+    gap = 0.0 if bound == objective else (bound - objective) / abs(bound) if bound else math.inf
     return Certificate(price, bound, gap, found is None, found, objective)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 
 from ptofa_gpu.allocation.certificate import complementary_slackness, dual_bound, residual_arcs, shadow_prices
 from ptofa_gpu.allocation.problem import AllocationProblem
@@ -77,6 +77,14 @@ def test_the_best_plan_is_proved_best(arguments):
 
 @settings(max_examples=80, deadline=None)
 @given(instances(max_customers=6, max_funds=4, max_k=3))
+@example(
+    {  # the best plan earns all of g, which is 205, and 204.99999999999997 in floating point
+        "revenue": np.array([[75, 31, 37], [76, 30, 54], [76, 30, 54]], np.float32),
+        "k": 1,
+        "eligible": np.array([[True, False, True], [False, True, True], [True, False, True]]),
+        "quota": np.array([2, 1, 3]),
+    }
+)
 def test_optimal_exactly_when_brute_force_says_so(arguments):
     problem = AllocationProblem(**arguments)
     plan = some_plan(problem, 2)
