@@ -35,7 +35,7 @@ class Heaps(NamedTuple):
     head: Any  # (size, size) int64: the top of the pairing heap, -1: empty
     entry: Any  # (n,) ENTRY
     first: Any  # (size, size) int64: one of the lists, -1: there is none
-    list: Any  # (n,) LIST
+    lists: Any  # (n,) LIST
     key: Any  # (n,) int64: of all lists
     row: Any  # (n,) int32
 
@@ -91,12 +91,12 @@ def top(heaps, a, b):
         where, key, row = np.int64(ALONE), heaps.entry[e].key, np.int64(heaps.entry[e].row)
     s = heaps.first[a, b]
     while s >= 0:
-        i = heaps.list[s].begin
-        if i < heaps.list[s].end:
+        i = heaps.lists[s].begin
+        if i < heaps.lists[s].end:
             k, r = heaps.key[i], np.int64(heaps.row[i])
             if where == NOWHERE or k < key or (k == key and r < row):
                 where, key, row = s, k, r
-        s = np.int64(heaps.list[s].next)
+        s = np.int64(heaps.lists[s].next)
     return where, key, row
 
 
@@ -104,8 +104,8 @@ def top(heaps, a, b):
 def forget_empty(heaps, a, b):
     """Forget the first lists of a -> b if nothing is in them any more; nothing can be put back into them then."""
     s = heaps.first[a, b]
-    while s >= 0 and heaps.list[s].begin == heaps.list[s].end:
-        s = np.int64(heaps.list[s].next)
+    while s >= 0 and heaps.lists[s].begin == heaps.lists[s].end:
+        s = np.int64(heaps.lists[s].next)
     heaps.first[a, b] = s
 
 
@@ -116,9 +116,9 @@ def take_off(heaps, a, b, where):
         e = heaps.head[a, b]
         _pop(heaps, a, b)
         return e
-    of = heaps.list[where]
+    of = heaps.lists[where]
     _lists.take_off(heaps.key, heaps.row, of.begin, of.end)
-    heaps.list[where].end = of.end - 1
+    heaps.lists[where].end = of.end - 1
     return -1 - where
 
 
@@ -128,9 +128,9 @@ def put_back(heaps, a, b, taken, key, row):
     if taken >= 0:
         _push(heaps, taken, a, b, key, row)
     else:
-        of = heaps.list[-1 - taken]
+        of = heaps.lists[-1 - taken]
         _lists.put_in(heaps.key, heaps.row, of.begin, of.end, key, row)
-        heaps.list[-1 - taken].end = of.end + 1
+        heaps.lists[-1 - taken].end = of.end + 1
 
 
 @nb.njit(inline="always")
@@ -148,22 +148,22 @@ def with_room(heaps, more):
         return heaps
     entry = np.empty(used + max(used, more) + 1024, _entry)
     entry[:used] = heaps.entry[:used]
-    return Heaps(heaps.used, heaps.head, entry, heaps.first, heaps.list, heaps.key, heaps.row)
+    return Heaps(heaps.used, heaps.head, entry, heaps.first, heaps.lists, heaps.key, heaps.row)
 
 
 @nb.njit(inline="always")
 def add_list(heaps, a, b, begin, end):
     """Make what is in key[begin:end] and row[begin:end], after all that is listed, a list of swaps a -> b."""
     s = heaps.used[LISTS]
-    heaps.list[s].begin, heaps.list[s].end, heaps.list[s].arc = begin, end, a * heaps.head.shape[0] + b
-    heaps.list[s].next = -1
+    heaps.lists[s].begin, heaps.lists[s].end, heaps.lists[s].arc = begin, end, a * heaps.head.shape[0] + b
+    heaps.lists[s].next = -1
     last = heaps.first[a, b]
     if last < 0:
         heaps.first[a, b] = s
     else:
-        while heaps.list[last].next >= 0:
-            last = np.int64(heaps.list[last].next)
-        heaps.list[last].next = s
+        while heaps.lists[last].next >= 0:
+            last = np.int64(heaps.lists[last].next)
+        heaps.lists[last].next = s
     heaps.used[LISTS], heaps.used[LISTED] = s + 1, end
     _lists.order(heaps.key, heaps.row, begin, end)
 
@@ -235,7 +235,7 @@ def _with_room_for_lists(heaps: Heaps, counts: np.ndarray) -> Heaps:
     """The heaps with room for one more list of each arc, with so many swaps."""
     listed, more = int(heaps.used[LISTED]), int(counts.sum())
     return heaps._replace(
-        list=_larger(heaps.list, int(heaps.used[LISTS]), int(np.count_nonzero(counts))),
+        lists=_larger(heaps.lists, int(heaps.used[LISTS]), int(np.count_nonzero(counts))),
         key=_larger(heaps.key, listed, more),
         row=_larger(heaps.row, listed, more),
     )

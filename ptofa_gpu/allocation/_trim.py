@@ -23,7 +23,7 @@ def _sampled(heaps, potential):
     size, n, there = potential.size, 0, 0
     sample = np.empty((heaps.used[LISTED] // SAMPLE + 1024, 2), np.int64)
     for s in range(heaps.used[LISTS]):
-        of = heaps.list[s]
+        of = heaps.lists[s]
         more = potential[of.arc // size] - potential[of.arc % size]
         there += of.end - of.begin
         for i in range(of.begin, of.end):
@@ -46,9 +46,9 @@ def _keep(heaps, bound, last, potential, most, most_row):
     heaps.first[:] = -1
     heaps.used[:] = 0
     for s in range(lists):  # one after the other in memory: nothing is written over that is still to be read
-        a, b, begin = heaps.list[s].arc // size, heaps.list[s].arc % size, heaps.used[LISTED]
+        a, b, begin = heaps.lists[s].arc // size, heaps.lists[s].arc % size, heaps.used[LISTED]
         more, at = potential[a] - potential[b], begin
-        for i in range(heaps.list[s].begin, heaps.list[s].end):
+        for i in range(heaps.lists[s].begin, heaps.lists[s].end):
             if key[i] + more < most or (key[i] + more == most and row[i] <= most_row):
                 key[at], row[at] = key[i], row[i]
                 at += 1

@@ -230,8 +230,8 @@ def dual_bound(
     Returns
     -------
     float
-        The bound in currency. The same bits for any number of threads: each customer's share is computed on its own
-        and the shares are added exactly.
+        The bound in currency, rounded: off by no more than a few 2^-53 of what is added. The same bits for any number
+        of threads: each customer's share is computed on its own and the shares are added exactly.
 
     Raises
     ------

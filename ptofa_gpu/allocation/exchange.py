@@ -69,8 +69,8 @@ class Exchange:
         `FAR` where a = b. Shared with the caller, and updated by `add`.
     swaps : (arc, cost, row)
         arc = a (F + 1) + b, cost in units, and the customer.
-    entry_room, list_room : int, optional
-        Bytes that are set aside for swaps.
+    room : int, optional
+        Bytes that are set aside for swaps of each kind; those never written to take no memory.
 
     Attributes
     ----------
@@ -93,8 +93,7 @@ class Exchange:
         supply: Supply,
         bound: np.ndarray,
         swaps: tuple[np.ndarray, np.ndarray, np.ndarray],
-        entry_room: int = 0,
-        list_room: int = 0,
+        room: int = 0,
     ):
         size, n = imbalance.size, swaps[0].size
         self._slack = Slack(supply.price, supply.unused, supply.free, supply.low_bonus)
@@ -103,7 +102,7 @@ class Exchange:
         touched, count = np.zeros(size, np.bool_), np.zeros(8, np.int64)
         self._state = State(imbalance.astype(np.int64), potential, distance, parent, order, path, touched, count)
         self._blocked, self.missing = np.zeros((size, size), np.bool_), np.empty(0, np.int64)
-        heaps = empty(size, entry_room // ENTRY.itemsize + 1024, max(n, list_room // EACH_BYTES))
+        heaps = empty(size, room // ENTRY.itemsize + 1024, max(n, room // EACH_BYTES))
         self._heaps = add_all(heaps, *swaps)
         self.customers = customers
         clean_all(customers, self._heaps, self._arcs, np.flatnonzero(self._heaps.first >= 0))

@@ -109,7 +109,7 @@ class Settling:
         status, wrong, narrow = STOPPED, _total(work.imbalance), theta < math.inf and window.is_small(WIDER)
         paths, moves = (int(AT_A_TIME / cost(passes.funds)) for cost in (market.path, market.move))
         while not market.watch.expired():
-            status = work.run(paths, moves, window.room(work))
+            status = work.run(paths, moves, window.entry_room(work))
             if status == DONE:
                 break
             if status == NEEDS_CUSTOMERS:

@@ -90,9 +90,9 @@ class Window:
         swaps, self._first_swaps = self._first_swaps, None
         if not self._whole:
             give_back()
-        return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.list_bytes, 2 * self.list_bytes)
+        return Exchange(self.customers, imbalance, supply, self.bound, swaps, 2 * self.list_bytes)
 
-    def room(self, work: Exchange) -> int:
+    def entry_room(self, work: Exchange) -> int:
         """Bytes that the swaps of customers who move may take before `make_room`.
 
         None where there are too many of all: room is then made after the next path, and not whenever the exchange

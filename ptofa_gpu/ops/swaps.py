@@ -90,14 +90,13 @@ def swap_margins(
 
         return _kernels.device_module().swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, stride)
     rows, funds = revenue.shape
-    margin, step, done = np.empty(-(-rows // stride)), max(1, COPIED // (4 * funds)) if stride > 1 else max(1, rows), 0
-    for lo in range(0, rows, step * stride):
-        here = slice(lo, lo + step * stride)
-        part = every(0, stride, revenue[here], tolerance[here], None if mask is None else mask[here], chosen[here])
-        some, able, allowed, has = part
-        out = margin[done : done + len(some)]
+    margin = np.empty(-(-rows // stride))
+    step = max(1, COPIED // (4 * funds) if stride > 1 else rows)  # nothing is copied where all are looked at
+    for at in range(0, margin.size, step):
+        out, here = margin[at : at + step], slice(at * stride, (at + step) * stride)
+        arrays = revenue[here], tolerance[here], None if mask is None else mask[here], chosen[here]
+        some, able, allowed, has = every(0, stride, *arrays)
         _swap_margins(some, able, risk, mask_words(allowed), offset, scale, has, out)
-        done += len(some)
     return margin
 
 

@@ -21,8 +21,7 @@ swap = st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6))  # arc
 def test_heaps_give_the_least_swap_whatever_the_order(steps, data):
     """Swaps come many at a time and one at a time, and are packed; some are taken off, and some of those put back."""
     heaps, wanted = _heaps.empty(2, 1, 1), [[] for _ in range(4)]
-    ends = [arc for arc in range(4) for _ in range(20)]
-    for step in [*steps, *ends]:
+    for step in steps:
         if step is None:
             heaps = _heaps.pack(heaps)
         elif isinstance(step, list):
@@ -45,6 +44,14 @@ def test_heaps_give_the_least_swap_whatever_the_order(steps, data):
             for swap in taken[data.draw(st.integers(0, 4)) :]:
                 _heaps.put_back(heaps, step // 2, step % 2, *swap)
                 heapq.heappush(wanted[step], swap[1:])
+            if data.draw(st.booleans()):
+                _heaps.forget_empty(heaps, step // 2, step % 2)
+    for arc in range(4):
+        while wanted[arc]:
+            where, *swap = _heaps.top(heaps, arc // 2, arc % 2)
+            assert tuple(swap) == heapq.heappop(wanted[arc])
+            _heaps.take_off(heaps, arc // 2, arc % 2, where)
+        assert _heaps.top(heaps, arc // 2, arc % 2)[0] == _heaps.NOWHERE
 
 
 def test_what_is_set_aside_for_swaps_is_written_to_and_what_is_not_to_be_had_is_no_memory():
