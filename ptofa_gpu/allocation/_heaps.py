@@ -8,7 +8,6 @@ by (key, row), which is total: what comes off never depends on how a heap was pu
 
 from __future__ import annotations
 
-import mmap
 from typing import Any, NamedTuple
 
 import numba as nb
@@ -16,6 +15,7 @@ import numpy as np
 
 from ptofa_gpu.allocation import _lists
 from ptofa_gpu.allocation._lists import LIST
+from ptofa_gpu.allocation.room import fresh
 
 #: What an entry of a pairing heap holds. `arc` is a (F + 1) + b; its children are no smaller: the first is `child`, and
 #: the next to each is its `sibling`. -1 is none, and GONE stands for `child` where the entry is in no heap.
@@ -241,19 +241,6 @@ def _with_room_for_lists(heaps: Heaps, counts: np.ndarray) -> Heaps:
     )
 
 
-def fresh(n: int, dtype: Any) -> np.ndarray:
-    """(n,) of zeros that take no memory until they are written to, and none any more when they have gone.
-
-    What `numpy` sets aside it may leave to the C library, which need not give it back.
-    """
-    size = n * np.dtype(dtype).itemsize
-    try:
-        pages = mmap.mmap(-1, max(size, 1))
-    except OSError as e:
-        raise MemoryError(f"{size:,} bytes for swaps are not to be had: {e}") from e
-    return np.frombuffer(pages, np.uint8, size).view(dtype)
-
-
 def _larger(array: np.ndarray, used: int, more: int) -> np.ndarray:
     """The array, or a copy of what is used of it, with room for so much more."""
     if used + more <= len(array):
@@ -268,13 +255,3 @@ def empty(size: int, entries: int, listed: int) -> Heaps:
     head, first = np.full((2, size, size), -1, np.int64)
     key, row = fresh(listed, np.int64), fresh(listed, np.int32)
     return Heaps(np.zeros(3, np.int64), head, fresh(entries, ENTRY), first, fresh(size**2, LIST), key, row)
-
-
-def entry_bytes(heaps: Heaps) -> int:
-    """Bytes that swaps take which came one at a time."""
-    return int(ENTRY.itemsize * heaps.used[ENTRIES])
-
-
-def list_bytes(heaps: Heaps) -> int:
-    """Bytes that swaps of lists take which are at hand, or were."""
-    return int(_lists.EACH_BYTES * heaps.used[LISTED])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptofa_gpu.allocation._heaps import ENTRY, add_all, empty, entry_bytes, list_bytes, pack
+from ptofa_gpu.allocation._heaps import ENTRIES, ENTRY, LISTED, add_all, empty, pack
 from ptofa_gpu.allocation._lists import EACH_BYTES
 from ptofa_gpu.allocation._moves import (
     DONE,
@@ -130,12 +130,12 @@ class Exchange:
     @property
     def entry_bytes(self) -> int:
         """As above."""
-        return entry_bytes(self._heaps)
+        return int(ENTRY.itemsize * self._heaps.used[ENTRIES])
 
     @property
     def list_bytes(self) -> int:
         """As above."""
-        return list_bytes(self._heaps)
+        return int(EACH_BYTES * self._heaps.used[LISTED])
 
     def run(self, max_paths: int, max_moves: int, max_bytes: int) -> int:
         """Go on until every fund is right, or so many paths were taken, moves made, or `entry_bytes` are taken, about.

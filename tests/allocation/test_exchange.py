@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.allocation import _heaps, settle
+from ptofa_gpu.allocation import _heaps, room, settle
 from ptofa_gpu.allocation.candidates import FAR, Cheapest, list_sizes
 
 swap = st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6))  # arc, key, row
@@ -55,14 +55,14 @@ def test_heaps_give_the_least_swap_whatever_the_order(steps, data):
 
 
 def test_what_is_set_aside_for_swaps_is_written_to_and_what_is_not_to_be_had_is_no_memory():
-    array = _heaps.fresh(5, np.int32)
+    array = room.fresh(5, np.int32)
     array[:] = 3
     assert array.shape == (5,)
     assert array.dtype == np.int32
     assert array.tolist() == [3] * 5
-    assert _heaps.fresh(0, np.int64).size == 0
+    assert room.fresh(0, np.int64).size == 0
     with pytest.raises(MemoryError, match="bytes for swaps"):
-        _heaps.fresh(1 << 60, np.uint8)
+        room.fresh(1 << 60, np.uint8)
 
 
 @settings(max_examples=200, deadline=None)
