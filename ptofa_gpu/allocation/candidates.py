@@ -140,8 +140,8 @@ class Cheapest:
         a (F + 1) + b, rising.
     sizes : (n,) int64
         Swaps kept of each.
-    theta : float
-        What a swap may lose.
+    theta : float or (n,) float64
+        What a swap may lose, of each.
     after, after_row : (n,) int64, optional
         Only swaps are wanted that cost more than `after`, or as much and come after customer `after_row`.
     """
@@ -151,12 +151,12 @@ class Cheapest:
         funds: int,
         arcs: np.ndarray,
         sizes: np.ndarray,
-        theta: float = float(FAR),
+        theta: float | np.ndarray = float(FAR),
         after: np.ndarray | None = None,
         after_row: np.ndarray | None = None,
     ):
         n, size = arcs.size, funds + 1
-        self.arcs, self.theta = arcs, theta
+        self.arcs, self._theta = arcs, np.broadcast_to(np.minimum(theta, float(FAR)), n)
         self._begin, self._to = np.searchsorted(arcs, np.arange(size + 1) * size), arcs % size
         self._after = np.full(n, -1.0) if after is None else after.astype(np.float64)  # as losses are
         self._after_row = np.full(n, -1, np.int64) if after_row is None else after_row
@@ -166,7 +166,7 @@ class Cheapest:
         ends = np.cumsum(groups * self._room)
         self._start, total = ends - groups * self._room, int(ends[-1]) if n else 0
         self._key, self._row = np.empty(total, np.int64), np.empty(total, np.int32)
-        self._most = np.full((groups, n), min(theta, float(FAR)) + 1.0)  # losses are whole
+        self._most = np.tile(self._theta + 1.0, (groups, 1))  # losses are whole
 
     def add(
         self,
@@ -191,8 +191,7 @@ class Cheapest:
         (arc, cost, row), bound, last = _listed(
             self.arcs, self._kept, self._room, self._start, self._key, self._row, self._count, rows
         )
-        if self.theta < FAR:
-            np.minimum(bound, np.int64(self.theta), out=bound)
+        np.minimum(bound, self._theta.astype(np.int64), out=bound)
         return Found(self.arcs, bound, last, (arc, cost, row))
 
 

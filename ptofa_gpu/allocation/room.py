@@ -17,7 +17,7 @@ import numpy as np
 #: Bytes a customer that copied rows of E may take; they may take so many in any case.
 ROWS_EACH, ROWS_BYTES = 8, 1 << 20
 #: Bytes a customer that swaps may take; and so many more in any case, and for each pair of funds.
-CUSTOMER_EACH, SWAPS, ARC_SWAPS = 20, 1 << 20, 56
+CUSTOMER_EACH, SWAPS, ARC_SWAPS = 27, 1 << 20, 56
 
 
 def most_rows(rows: int, funds: int) -> int:

@@ -39,3 +39,6 @@ def narrow(request, monkeypatch):
     if request.param == "and few swaps at hand":
         for name in ("CUSTOMER_EACH", "SWAPS", "ARC_SWAPS"):
             monkeypatch.setattr(room, name, 0)
+        # what lists need is foreseen, and often less than they do
+        for name, value in {"FORESEEN": 0, "SAMPLED": 2, "TOGETHER": 1, "MORE": 0.5, "SPARE": 1}.items():
+            monkeypatch.setattr(passes, name, value)

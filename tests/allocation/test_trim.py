@@ -110,6 +110,7 @@ def with_little_room(monkeypatch, swaps):
         monkeypatch.setattr(passes, name, 0)
     for module in (passes, window):
         monkeypatch.setattr(module, "list_sizes", lambda arcs, *_: np.full(arcs.size, 8))
+    monkeypatch.setattr(passes, "FORESEEN", 0)
 
 
 def rounded_problem(seed, k, bits):
