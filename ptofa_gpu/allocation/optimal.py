@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: Passes over everyone in which Newton's method must get somewhere.
 PATIENCE = 4
 #: With such a share of the slots in the wrong place Newton's method has stalled, most likely over ties.
-TIED_LEFT = 0.02
+TIED_LEFT = 0.01
 
 
 @dataclass

@@ -19,6 +19,7 @@ from ptofa_gpu.allocation.candidates import FAR, Cheapest, Found, list_sizes
 from ptofa_gpu.allocation.dual import Choices, windows
 from ptofa_gpu.allocation.room import most_rows, swap_bytes
 from ptofa_gpu.allocation.ties import Groups
+from ptofa_gpu.allocation.tighten import tightened
 from ptofa_gpu.device import array_namespace, to_device
 from ptofa_gpu.ops._rows import every
 from ptofa_gpu.ops.choices import choices, take
@@ -171,6 +172,13 @@ class Passes:
         revenue = to_device(self.source.assemble(), "cpu")
         return auction_phase(revenue, *self.limits_on_host, self.k, self.scale, quota, eps, price)
 
+    def tightened(self, offset: np.ndarray, chosen: Any, within: float, fixed: np.ndarray) -> np.ndarray:
+        """By how much prices rise after an auction so that who is indifferent but for `within` units is so exactly."""
+        self.count += 1
+        tolerance, risk, mask, _ = self.limits_on_host
+        revenue = to_device(self.source.assemble(), "cpu")
+        return tightened(revenue, tolerance, risk, mask, offset, self.scale, chosen, within, fixed)
+
     def take(self, offset: np.ndarray, chosen: Any) -> None:
         """Write what everybody takes."""
         self.count += 1
@@ -291,7 +299,7 @@ class Passes:
         wanted = (sizes * MORE / SAMPLED).astype(np.int64) + SPARE
         cheapest = Cheapest(self.funds, arcs, wanted, np.inf, bound, last)
         tolerance, _, mask, _ = self.limits_on_host
-        for some in np.array_split(rows[rows < self.rows], 4):
+        for some in self._portions(rows[rows < self.rows]):
             own = to_device(self.source.rows(some), "cpu"), tolerance[some], None if mask is None else mask[some]
             self._add(cheapest, _Some(some, *own, self.few(some, chosen)), offset)
         return cheapest.found(self.rows).bound

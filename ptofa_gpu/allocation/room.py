@@ -16,8 +16,9 @@ import numpy as np
 
 #: Bytes a customer that copied rows of E may take; they may take so many in any case.
 ROWS_EACH, ROWS_BYTES = 8, 1 << 20
-#: Bytes a customer that swaps may take; and so many more in any case, and for each pair of funds.
-CUSTOMER_EACH, SWAPS, ARC_SWAPS = 27, 1 << 20, 56
+#: Bytes a customer that swaps may take; and so many more in any case, and for each pair of funds; of more pairs than
+#: these for one in so many.
+CUSTOMER_EACH, SWAPS, ARC_SWAPS, MOST_ARCS, ONE_IN = 27, 1 << 20, 224, 1 << 16, 4
 
 
 def most_rows(rows: int, funds: int) -> int:
@@ -27,7 +28,8 @@ def most_rows(rows: int, funds: int) -> int:
 
 def swap_bytes(rows: int, funds: int) -> int:
     """Bytes that swaps may take which are at hand."""
-    return CUSTOMER_EACH * rows + SWAPS + ARC_SWAPS * (funds + 1) ** 2
+    arcs = (funds + 1) ** 2
+    return CUSTOMER_EACH * rows + SWAPS + ARC_SWAPS * max(min(arcs, MOST_ARCS), arcs // ONE_IN)
 
 
 def fresh(n: int, dtype: Any) -> np.ndarray:

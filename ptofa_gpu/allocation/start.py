@@ -20,7 +20,7 @@ from ptofa_gpu.allocation.settle import Settling
 #: Customers in the samples: the first holds an auction, the others refine its prices; and for each fund at least.
 SMALL_SAMPLE, FIRST_SAMPLE, GROWTH, EACH_FUND = 1024, 20_000, 8, 64
 #: One in so many customers is solved exactly where many are tied.
-TIED = 12
+TIED = 8
 #: Bytes of E that a sample may copy: so many (for an auction among all, where there are few), or so many for each
 #: customer there is.
 SAMPLE_BYTES, AUCTION_BYTES, SAMPLE_EACH = 1 << 25, 1 << 28, 24
@@ -30,6 +30,10 @@ CURVATURE = 500
 STRANGERS = 4
 #: An auction's first steps, in median margins; it ends where finer ones leave no less than this share wrong.
 COARSEST, BETTER = 4, 0.9
+#: With a larger share of the slots than this in the wrong place an auction goes on: its steps are too coarse to tell.
+MANY = 0.1
+#: So many are likely to be tied; from this phase on every other one is tried for whether ties leave only a little.
+FINE, LITTLE = 6, 0.03
 #: Passes in which Newton's method must get somewhere, and those that a larger sample is likely to take.
 SAMPLE_PATIENCE, SAMPLE_PASSES = 6, 5
 
@@ -41,6 +45,10 @@ class Sample:
     passes: Passes
     stride: int
     quotas: Quotas
+
+    def own(self) -> Quotas:
+        """Its quotas as whole numbers. It is not certain that it can meet them."""
+        return Quotas(np.floor(self.quotas.low), _whole(self.quotas.high), self.quotas.floating)
 
     def roomy(self, under: bool) -> Quotas:
         """Its quotas, erring on the side that it can meet: nobody's price stands for a missing fund."""
@@ -125,25 +133,35 @@ class Samples:
     def _exact(self, some: Sample, price: np.ndarray) -> np.ndarray:
         """Prices of a sample, solved exactly."""
         self.everyone.source.release()  # for the exchange
-        plan = Settling(self.market, some.passes, some.roomy(self.market.case == "under"), price)
-        plan.untie()
-        plan.put_right()
-        return self.market.grounded(plan.price)
+        for quotas in (some.own(), some.roomy(self.market.case == "under")):
+            plan = Settling(self.market, some.passes, quotas, price)
+            plan.untie()
+            plan.put_right()
+            found = self.market.grounded(plan.price)
+            if np.abs(found - price).max() < self.market.bonus / 4:
+                break  # else some price stands for a fund that cannot be had: the sample does not meet its own quotas
+        return found
 
     def _auction(self, some: Sample) -> np.ndarray:
-        """Prices by an auction among few customers."""
+        """Prices by an auction among few customers; among everyone those who are indifferent at them are so exactly."""
+        if some.stride == 1:
+            price, within, _ = self._phases(some, some.own())
+            return self._tightened(some, price, within)
+        price, _, ended = self._phases(some, some.own())
+        return price if ended else self._phases(some, some.roomy(self.market.case == "under"))[0]
+
+    def _phases(self, some: Sample, wanted: Quotas) -> tuple[np.ndarray, float, bool]:
+        """Prices by an auction, by how much somebody may like something else better, and whether all found a place."""
         market, under, funds = self.market, self.market.case == "under", some.passes.funds
         margin = some.passes.margins(np.full(funds, market.bonus - market.level))
         margin = margin[(margin > 0) & np.isfinite(margin)]
         spread = float(np.partition(margin, margin.size // 2)[margin.size // 2]) if margin.size else 1.0
-        # what the sample's own quotas miss by chance a little more room makes up for
-        quota = _whole(some.quotas.high) if some.stride == 1 else some.roomy(under).high
-        wanted = Quotas(some.quotas.low, quota)
-        quota = np.minimum(quota, some.passes.rows)
-        if quota.sum() > STRANGERS * some.passes.rows * some.passes.k:
-            return market.grounded(np.full(funds, market.level))  # hardly any quota is in anybody's way
+        slots, found = some.passes.rows * some.passes.k, market.grounded(np.full(funds, market.level))
+        quota = np.minimum(wanted.high, some.passes.rows)
+        if quota.sum() > STRANGERS * slots:
+            return found, 0.0, True  # hardly any quota is in anybody's way
         eps, bids = max(1.0, COARSEST * spread), np.zeros(funds + 1, np.int64)
-        found, least, in_vain = np.full(funds, market.level), np.inf, 0
+        least, in_vain, within, phase, ended = np.inf, 0, 0.0, 0, True
         while in_vain < 2 and not market.watch.expired():
             bids, ended = some.passes.auction(bids, quota.astype(np.int64), int(eps))
             price = (bids[:-1] - (bids[-1] if under else bids[:-1].min())).astype(np.float64)
@@ -152,13 +170,27 @@ class Samples:
             price = market.grounded(market.level + price)
             taken = some.passes.look(market.bonus - price, np.zeros((funds + 1,) * 2))
             wrong = market.wrong(taken.counts, price, wanted)
-            in_vain = 0 if wrong < BETTER * least else in_vain + 1
-            if wrong < least:
-                found, least = price, wrong
+            in_vain = 0 if wrong < BETTER * least or wrong > MANY * slots else in_vain + 1
+            if wrong < least or (ended and some.stride == 1):
+                found, within = price, 2 * eps
+            least, phase = min(wrong, least), phase + 1
             if not ended or eps == 1.0:
                 break
+            if some.stride == 1 and wrong > MANY * slots and phase >= FINE and phase % 2 == 0:
+                plan = Settling(market, some.passes, wanted, self._tightened(some, price, within))
+                plan.untie()
+                if plan.wrong() < LITTLE * slots:
+                    break
             eps = max(1.0, eps // FINER)
-        return found
+        return found, within, ended
+
+    def _tightened(self, some: Sample, price: np.ndarray, within: float) -> np.ndarray:
+        """Prices at which those who are indifferent but for so many units are so exactly."""
+        passes, market = some.passes, self.market
+        offset, plan = market.bonus - price, passes.empty_plan()
+        passes.take(offset, plan)
+        fixed = (price == 0) & (not some.quotas.floating)  # funds with room to spare
+        return market.grounded(price + passes.tightened(offset, plan, within, fixed))
 
 
 def patience(passes: int, funds: int) -> int:
