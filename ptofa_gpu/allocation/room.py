@@ -18,7 +18,7 @@ import numpy as np
 ROWS_EACH, ROWS_BYTES = 8, 1 << 20
 #: Bytes a customer that swaps may take; and so many more in any case, and for each pair of funds; of more pairs than
 #: these for one in so many.
-CUSTOMER_EACH, SWAPS, ARC_SWAPS, MOST_ARCS, ONE_IN = 27, 1 << 20, 224, 1 << 16, 4
+CUSTOMER_EACH, SWAPS, ARC_SWAPS, MOST_ARCS, ONE_IN = 16, 1 << 20, 224, 1 << 16, 4
 
 
 def most_rows(rows: int, funds: int) -> int:

@@ -121,6 +121,7 @@ class Samples:
 
     def at_ties(self, price: np.ndarray) -> np.ndarray:
         """Where Newton's method stalled because many are tied: a sample's exact prices, at which they are."""
+        self.everyone.source.release()  # for the sample
         some = self.every(max(SMALL_SAMPLE, self.everyone.rows // TIED))
         exact = self._exact(some, price)
         return exact if self._are_tied(some.passes, exact) else price
