@@ -21,31 +21,41 @@ __all__ = ["tightened"]
 
 @nb.njit
 def _root(parent, apart, f):
-    """The root of f's tree, and by how much f's price rises more than the root's."""
-    more = 0.0
-    while parent[f] != f:
-        more += apart[f]
-        f = parent[f]
-    return f, more
+    """The root of f's tree, and by how much f's price rises more than the root's. Paths are cut short on the way."""
+    root, more = f, 0.0
+    while parent[root] != root:
+        more += apart[root]
+        root = parent[root]
+    left = more
+    while parent[f] != root and f != root:
+        above, own = parent[f], apart[f]
+        parent[f], apart[f] = root, left
+        f, left = above, left - own
+    return root, more
 
 
 @nb.njit
 def _join(parent, apart, f, g, more):
-    """Let f's price rise by `more` more than g's, unless both are in one tree. A node of fixed price stays root."""
+    """Let f's price rise by `more` more than g's; False where both are in one tree. What is fixed stays a root."""
     a, of_a = _root(parent, apart, f)
     b, of_b = _root(parent, apart, g)
     if a < b:  # the last node is the one of fixed price
         parent[a], apart[a] = b, more + of_b - of_a
     elif b < a:
         parent[b], apart[b] = a, of_a - of_b - more
+    return a != b
 
 
 @nb.njit(cache=True)
 def _tighten(revenue, tolerance, risk, mask, offset, scale, chosen, within, parent, apart):
     """Join the funds between which some customer is indifferent but for `within` units."""
     funds = revenue.shape[1]
-    value = np.empty(funds + 1)
+    value, trees = np.empty(funds + 1), 0
+    for f in range(funds + 1):
+        trees += parent[f] == f
     for u in range(revenue.shape[0]):
+        if trees == 1:
+            break
         worst, best, last = np.inf, -np.inf, np.int64(-1)  # of what is held, and of what is not
         has_slot = False
         for j in range(chosen.shape[1]):
@@ -72,7 +82,7 @@ def _tighten(revenue, tolerance, risk, mask, offset, scale, chosen, within, pare
         for f in range(funds + 1):  # the last is the empty slot
             held = holds(chosen, u, EMPTY if f == funds else f)
             if f != last and ((held and value[f] <= best + within) or (not held and value[f] >= worst - within)):
-                _join(parent, apart, f, last, value[f] - worst)
+                trees -= _join(parent, apart, f, last, value[f] - worst)
 
 
 def tightened(
