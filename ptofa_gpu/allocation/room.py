@@ -16,8 +16,8 @@ import numpy as np
 
 #: Bytes a customer that copied rows of E may take; they may take so many in any case.
 ROWS_EACH, ROWS_BYTES = 8, 1 << 20
-#: Bytes a customer that swaps may take; and so many more in any case, and for each pair of funds; of more pairs than
-#: these for one in so many.
+#: Bytes a customer that swaps may take; and so many more in any case, and for each pair of funds: for the first pairs,
+#: or for one in so many of all.
 CUSTOMER_EACH, SWAPS, ARC_SWAPS, MOST_ARCS, ONE_IN = 16, 1 << 20, 224, 1 << 16, 4
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 AT_A_TIME = 5e7
 #: Rows the first window of an exchange takes in: at least so many, and so many for each exposure in the wrong place.
 FIRST_WINDOW, FOR_EACH = 8192, 64
+#: Kinds of tied customers times funds above which a flow takes too much memory (some 8 bytes for each, a few times).
+MOST_CHOICES = 1 << 24
 #: How much wider the next window is; while that is not likely to have more swaps than lists may hold, and so long as a
 #: window leaves less than this share in the wrong place.
 WIDER, MUCH = 4, 1 / 2
@@ -55,6 +57,8 @@ class Settling:
         passes, quotas = self.passes, self.quotas
         groups = passes.tied(self.market.bonus - self.price, self.chosen)
         if groups is None or not groups.known or sum(map(len, groups.rows)) * 4 < self.wrong():
+            return
+        if groups.known * passes.funds > MOST_CHOICES:
             return
         has, picks, customers = groups.table()
         rows = np.concatenate(groups.rows)

@@ -139,7 +139,7 @@ class Samples:
             plan.untie()
             plan.put_right()
             found = self.market.grounded(plan.price)
-            if np.abs(found - price).max() < self.market.bonus / 4:
+            if np.abs(found - price).max() < self.market.bonus / 4 or self.market.watch.expired():
                 break  # else some price stands for a fund that cannot be had: the sample does not meet its own quotas
         return found
 
@@ -147,7 +147,7 @@ class Samples:
         """Prices by an auction among few customers; among everyone those who are indifferent at them are so exactly."""
         if some.stride == 1:
             price, within, _ = self._phases(some, some.own())
-            return self._tightened(some, price, within)
+            return price if self.market.watch.expired() else self._tightened(some, price, within)
         price, _, ended = self._phases(some, some.own())
         return price if ended else self._phases(some, some.roomy(self.market.case == "under"))[0]
 
@@ -157,7 +157,9 @@ class Samples:
         margin = some.passes.margins(np.full(funds, market.bonus - market.level))
         margin = margin[(margin > 0) & np.isfinite(margin)]
         spread = float(np.partition(margin, margin.size // 2)[margin.size // 2]) if margin.size else 1.0
-        slots, found = some.passes.rows * some.passes.k, market.grounded(np.full(funds, market.level))
+        own = some.passes.limits_on_host[3]
+        slots = some.passes.rows * some.passes.k if own is None else int(own.sum(dtype=np.int64))
+        found = market.grounded(np.full(funds, market.level))
         quota = np.minimum(wanted.high, some.passes.rows)
         if quota.sum() > STRANGERS * slots:
             return found, 0.0, True  # hardly any quota is in anybody's way

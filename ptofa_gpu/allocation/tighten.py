@@ -19,7 +19,7 @@ from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
 __all__ = ["tightened"]
 
 
-@nb.njit
+@nb.njit(cache=True)
 def _root(parent, apart, f):
     """The root of f's tree, and by how much f's price rises more than the root's. Paths are cut short on the way."""
     root, more = f, 0.0
@@ -112,8 +112,8 @@ def tightened(
 
     Returns
     -------
-    (F,) float64, whole units: no more than F `within`. 0 for those that are fixed or tied to an empty slot's worth,
-    and for one fund of each other tree.
+    (F,) float64, whole units: no more than F `within`. 0 for those that are fixed, and for one fund of each tree that
+    is tied neither to these nor to an empty slot, which is worth 0 at any price.
     """
     funds = revenue.shape[1]
     parent, apart = np.arange(funds + 1), np.zeros(funds + 1)
