@@ -56,9 +56,9 @@ class Settling:
         """Decide for all who are indifferent at these prices at once, if they matter."""
         passes, quotas = self.passes, self.quotas
         groups = passes.tied(self.market.bonus - self.price, self.chosen)
-        if groups is None or not groups.known or sum(map(len, groups.rows)) * 4 < self.wrong():
+        if groups is None or not 0 < groups.known * passes.funds <= MOST_CHOICES:
             return
-        if groups.known * passes.funds > MOST_CHOICES:
+        if sum(map(len, groups.rows)) * 4 < self.wrong():
             return
         has, picks, customers = groups.table()
         rows = np.concatenate(groups.rows)

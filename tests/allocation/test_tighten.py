@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.allocation import start
+from ptofa_gpu.allocation import settle, start
 from ptofa_gpu.allocation.market import Market
 from ptofa_gpu.allocation.passes import Passes
 from ptofa_gpu.allocation.settle import Settling
@@ -124,12 +124,14 @@ def test_of_few_kinds_of_customers_an_auction_leaves_little_to_the_exchange(seed
 @given(
     st.one_of(instances(60, 8, 3, revenues=("few", "alike", "signed")), general_instances(60, 8)),
     st.sampled_from([0.0, 0.5]),
+    st.sampled_from([0, settle.MOST_CHOICES]),
 )
-def test_plans_from_tightened_prices_are_the_best_ones(arguments, many):
-    """Also where an auction is cut short because ties seem to be all that is left."""
+def test_plans_from_tightened_prices_are_the_best_ones(arguments, many, most_choices):
+    """Also where an auction is cut short because ties seem to be all that is left, and where they are too many."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(start, "MANY", many)
         patch.setattr(start, "FINE", 0)
+        patch.setattr(settle, "MOST_CHOICES", most_choices)
         problem = ptofa.AllocationProblem(**arguments)
         plan = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax").verify()
     got, best = plan_value(problem.revenue, plan.funds, low_ends(problem)), min_cost_flow_value(problem)
