@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, read_blocks
+from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, read_given
+from ptofa_gpu.allocation.labels import check_labels
 from ptofa_gpu.allocation.memory import require_memory
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
 
+if TYPE_CHECKING:
+    from ptofa_gpu.allocation.problem import AllocationProblem
+
 MAX_FUNDS = 1 << 14  # fund indices are kept as int16
-_CACHED = 1 << 17  # values that are looked at twice while they are in the cache
 
 
-def check_revenue(revenue: Any) -> tuple[RevenueBlocks, float]:
-    """E by blocks, float32 on its own device or in its file, and max |E|."""
-    _refuse_copies(revenue)
-    blocks = read_blocks(revenue)
+def check_revenue(revenue: Any) -> tuple[list[Any], RevenueBlocks]:
+    """The arrays E is made of as they were given, and E by blocks, float32 on its own device or in its file."""
+    if isinstance(revenue, RevenueBlocks):
+        given: list[Any] = []
+        blocks = revenue
+    else:
+        _refuse_copies(revenue)
+        given, blocks = read_given(revenue)
     n_funds = blocks.shape[1]
     if n_funds > MAX_FUNDS:
         raise InputError(f"revenue has {n_funds:,} funds (columns); at most {MAX_FUNDS:,} are supported.")
-    largest = 0.0
-    for _, _, block in blocks.iterate():
-        # NaN and inf survive a maximum
-        top = _abs_max(block) if isinstance(block, np.ndarray) else float(abs(block).max())
-        if not np.isfinite(top):
-            _raise_not_finite(blocks)
-        largest = max(largest, top)
-    return blocks, largest
+    return given, blocks
 
 
-def _abs_max(block: np.ndarray) -> float:
-    """max |E|; not by Numba, which takes longer to load than this takes for some million customers."""
-    flat = block.reshape(-1)
-    parts = [flat[lo : lo + _CACHED] for lo in range(0, flat.size, _CACHED)]
-    # as arrays: Python's own max would pass over a NaN
-    return float(max(np.max([p.max() for p in parts]), -np.min([p.min() for p in parts])))
+def without_mask(revenue: Any) -> tuple[Any, np.ndarray | None]:
+    """E without the mask of a masked array, and (U, F) bool, where it masks; None where nothing is masked."""
+    parts = revenue if are_blocks(revenue) else [revenue]
+    if not any(isinstance(x, np.ma.MaskedArray) for x in parts):
+        return revenue, None
+    plain = [np.ma.getdata(x) if isinstance(x, np.ma.MaskedArray) else x for x in parts]
+    masks = [np.ma.getmaskarray(x) if isinstance(x, np.ma.MaskedArray) else np.zeros(x.shape, bool) for x in parts]
+    if any(m.ndim != 2 for m in masks):
+        return plain[0], None  # refused for its shape
+    return (plain if are_blocks(revenue) else plain[0]), np.concatenate(masks)
 
 
 def _refuse_copies(revenue: Any) -> None:
@@ -54,68 +58,97 @@ def _refuse_copies(revenue: Any) -> None:
         require_memory(wanted, "a float32 copy of revenue", advice)
 
 
-def _raise_not_finite(blocks: RevenueBlocks) -> None:
+def raise_not_finite(problem: AllocationProblem) -> None:
     """The error that says how many values are wrong, in how many rows, and where the first one is."""
     values = rows = 0
     first: tuple[int, int] | None = None
-    for lo, _, block in blocks.on("cpu").iterate(blocks.default_rows):
-        bad = ~np.isfinite(block)
+    for lo, hi, block in problem.host_blocks():
+        bad = ~np.isfinite(block) & problem.eligible_rows(lo, hi)
         values += int(bad.sum())
         rows += int(bad.any(1).sum())
         if first is None and values:
             u, f = np.argwhere(bad)[0]
             first = lo + int(u), int(f)
-    if first is not None:
-        raise InputError(
-            f"revenue holds {_of(values, 'value')} that {'is' if values == 1 else 'are'} NaN, infinite or beyond "
-            f"float32, in {_of(rows, 'row')}; the first is at customer row {first[0]}, fund column {first[1]}. Give "
-            "every pair a finite number; exclude pairs with `eligible` or `excluded`."
-        )
+    where = "" if first is None else f"; the first is at customer row {first[0]}, fund column {first[1]}"
+    raise InputError(
+        f"revenue holds {_of(values, 'value')} that {'is' if values == 1 else 'are'} NaN, infinite or beyond "
+        f"float32, in {_of(rows, 'row')}{where}. Give every pair that may be shown a finite number; exclude the others "
+        "with `eligible` or `excluded`."
+    )
 
 
-def check_quota(quota: Any, n_funds: int, names: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Quotas as int64, and the low ends where ranges were given."""
+def check_quota(
+    quota: Any, n_funds: int, names: Sequence[str], audience: Callable[[], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Quotas as int64, and the low ends where ranges were given; an open high end is the fund's `audience`."""
     raw = _numbers(quota, "quota")
     if raw.shape not in ((n_funds,), (n_funds, 2)):
         raise InputError(
             f"quota has shape {raw.shape}; one number for each of the {n_funds} funds needs ({n_funds},), ranges [low, "
             f"high] need ({n_funds}, 2)."
         )
-    if raw.dtype.kind not in "iuf":
-        raise InputError(f"quota has dtype {raw.dtype}; it needs whole numbers of exposures.")
+    ranges = raw.ndim == 2
 
     def name(f: Any) -> str:
-        return repr(str(names[f])) if names is not None and f < len(names) else f"{f}"
+        return str(f) if names[f] == f"fund {f}" else repr(names[f])
 
+    if raw.dtype == object:
+        raw = _whole_objects(raw, ranges)
+    if raw.dtype.kind not in "iuf":
+        raise InputError(f"quota has dtype {raw.dtype}; it needs whole numbers of exposures.")
+    is_open = np.zeros(n_funds, bool)
+    if ranges and raw.dtype.kind == "f":
+        is_open = np.isnan(raw[:, 1]) | (raw[:, 1] == np.inf)
+        raw = np.column_stack([np.where(np.isnan(raw[:, 0]), 0, raw[:, 0]), np.where(is_open, 0, raw[:, 1])])
     if raw.dtype.kind == "f":
         for f, *at in np.argwhere(~np.isfinite(raw) | (raw != np.floor(raw))):
             raise InputError(f"quota of fund {name(f)} is {raw[f, *at]}; exposures are whole numbers. Round it first.")
     for f, *at in np.argwhere(raw < 0):
         raise InputError(f"quota of fund {name(f)} is {raw[f, *at]}; a quota cannot be negative.")
-    high = raw if raw.ndim == 1 else raw[:, 1]
+    high = raw[:, 1].copy() if ranges else raw
+    if is_open.any():
+        high[is_open] = np.maximum(audience()[is_open], raw[is_open, 0])
     if sum(int(d) for d in high) >= 1 << 62:
         raise InputError(f"the quotas sum to {sum(int(d) for d in high):,}, more than any number of customers can be.")
-    if raw.ndim == 1:
+    if not ranges:
         return raw.astype(np.int64), None
     for f in np.flatnonzero(raw[:, 0] > high):
         raise InputError(
-            f"quota of fund {name(f)} ranges from {int(raw[f, 0]):,} to {int(high[f]):,}; its low end cannot be above "
-            "its high end."
+            f"quota of fund {name(f)} ranges from {int(raw[f, 0]):,} to {int(high[f]):,}; its low end cannot be "
+            "above its high end."
         )
-    return np.ascontiguousarray(high.astype(np.int64)), raw[:, 0].astype(np.int64)
+    return high.astype(np.int64), raw[:, 0].astype(np.int64)
+
+
+def _whole_objects(raw: np.ndarray, ranges: bool) -> np.ndarray:
+    """Python numbers, and None for the open end of a range, as float64 or int64."""
+    if ranges and any(x is None for x in raw.flat):
+        raw = np.array([[np.nan if x is None else x for x in row] for row in raw], object)
+    real = all(isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool) for x in raw.flat)
+    if not real:
+        return raw
+    try:
+        return raw.astype(np.int64 if all(isinstance(x, (int, np.integer)) for x in raw.flat) else np.float64)
+    except OverflowError as e:
+        raise InputError(f"quota holds a number beyond 64 bits: {e}.") from e
 
 
 def _numbers(values: Any, what: str) -> np.ndarray:
     try:
-        return to_device(values, "cpu")
-    except (TypeError, ValueError) as e:
+        raw = np.asarray(to_device(values, "cpu"))
+    except (TypeError, ValueError, OverflowError) as e:
         raise InputError(f"{what} cannot be read as an array of numbers: {e}") from e
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise InputError(f"{what} is a masked array with masked entries; give every entry a value.")
+    return raw
 
 
 def check_k(k: Any, n_customers: int, n_funds: int) -> tuple[int, np.ndarray | None]:
     """K as an int within 1..F, the largest of all customers, and (U,) int8 where they differ."""
     try:
         value = operator.index(k)
+        if isinstance(k, (bool, np.bool_)):
+            raise InputError(f"k is {k!r}; it needs one whole number of slots, or one for each customer.")
     except TypeError:
         return _check_each_k(k, n_customers, n_funds)
     if not 1 <= value <= n_funds:
@@ -124,10 +157,7 @@ def check_k(k: Any, n_customers: int, n_funds: int) -> tuple[int, np.ndarray | N
 
 
 def _check_each_k(k: Any, n_customers: int, n_funds: int) -> tuple[int, np.ndarray | None]:
-    try:
-        raw = to_device(k, "cpu")
-    except (TypeError, ValueError):
-        raw = np.empty((), object)
+    raw = _numbers(k, "k")
     if raw.ndim == 0 or raw.dtype.kind not in "iuf":
         shown = repr(k) if raw.ndim == 0 else f"an array of dtype {raw.dtype}"
         raise InputError(f"k is {shown}; it needs one whole number of slots, or one for each customer.")
@@ -152,13 +182,16 @@ def _of(n: int, what: str) -> str:
 
 
 def check_names(names: Sequence[str] | None, n_funds: int) -> list[str]:
-    """F names; made up when none are given."""
+    """F names, no two alike; made up when none are given."""
     if names is None:
         return [f"fund {f}" for f in range(n_funds)]
-    out = [str(n) for n in names]
-    if len(out) != n_funds:
-        raise InputError(f"names has {len(out)} entries; the revenue has {n_funds} funds.")
-    return out
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        raise InputError(f"names is {names!r}; it needs a sequence of {n_funds} texts.")
+    listed = list(names)
+    if len(listed) != n_funds:
+        raise InputError(f"names has {len(listed)} entries; the revenue has {n_funds} funds.")
+    check_labels(listed, n_funds, "names")
+    return [str(n) for n in check_labels([str(n) for n in listed], n_funds, "names")]
 
 
 def check_levels(tolerance: Any, risk: Any, n_customers: int, n_funds: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,13 +208,13 @@ def check_levels(tolerance: Any, risk: Any, n_customers: int, n_funds: int) -> t
 
 
 def _level(values: Any, n: int, what: str, of: str) -> np.ndarray:
-    raw = to_device(values, "cpu")
+    raw = _numbers(values, what)
     if raw.shape != (n,):
         raise InputError(f"{what} has shape {raw.shape}; one level for each of the {n:,} {of} needs ({n},).")
     if raw.dtype.kind not in "iuf":
         raise InputError(f"{what} has dtype {raw.dtype}; it needs whole numbers.")
     if raw.dtype == np.int8:
-        return np.ascontiguousarray(raw)
+        return raw.copy()
     if raw.dtype.kind in "iu" and raw.size and raw.min() >= -128 and raw.max() <= 127:
         return raw.astype(np.int8)
     bad = np.flatnonzero(~((raw >= -128) & (raw <= 127) & (raw == np.floor(raw))))
@@ -199,12 +232,12 @@ def pack_eligible(eligible: Any, n_customers: int, n_funds: int) -> np.ndarray |
 
 def pack(eligible: Any, n_customers: int, n_funds: int) -> np.ndarray:
     """Eligibility, in any form a problem takes, as (U, ceil(F / 64)) uint64 words."""
-    raw = to_device(eligible, "cpu")
+    raw = _numbers(eligible, "eligible")
     words = (n_funds + 63) // 64
     if raw.dtype == np.uint64 and raw.shape == (n_customers,) and n_funds <= 64:
-        return np.ascontiguousarray(raw[:, None])
+        return raw[:, None].copy()
     if raw.dtype == np.uint64 and raw.shape == (n_customers, words) and n_funds > 1:
-        return np.ascontiguousarray(raw)
+        return raw.copy()
     if raw.shape != (n_customers, n_funds):
         raise InputError(
             f"eligible has shape {raw.shape} and dtype {raw.dtype}; it needs ({n_customers}, {n_funds}) bool, or "
@@ -244,7 +277,7 @@ def exclude_pairs(mask: np.ndarray | None, excluded: Any, n_customers: int, n_fu
         np.bitwise_or.at(whole, fund >> 6, np.uint64(1) << (fund & 63).astype(np.uint64))
         out = np.tile(whole, (n_customers, 1))
     else:
-        out = mask.copy()  # it may be the caller's own
+        out = mask
     row, fund = raw[:, 0].astype(np.int64), raw[:, 1].astype(np.int64)
     np.bitwise_and.at(out, (row, fund >> 6), ~(np.uint64(1) << (fund & 63).astype(np.uint64)))
     return out

@@ -7,6 +7,7 @@ which needs all rows in any order for a second or two, has such a map all the sa
 
 from __future__ import annotations
 
+import copy
 import mmap
 import os
 from io import FileIO
@@ -50,6 +51,7 @@ class FileRows:
     ):
         self.path, self.dtype, self.shape = Path(path), np.dtype(dtype), shape
         self.position, self.strides = position, strides
+        self.constants: np.ndarray | None = None
         self.as_wanted = self.dtype == np.float32 and self.dtype.isnative and strides == (4 * shape[1], 4)
         with self.path.open("rb") as file:
             self._version = _version(file)
@@ -78,6 +80,17 @@ class FileRows:
         with np.errstate(over="ignore"):
             mapped = np.asarray(array[ends]).astype(np.float32)
         return rows if np.array_equal(found, mapped, equal_nan=True) else None
+
+    def less(self, constants: np.ndarray) -> FileRows:
+        """The same rows less a constant each, (U,) float64, taken off before they are rounded to float32."""
+        out = copy.copy(self)
+        out.constants, out.as_wanted = constants, False
+        return out
+
+    def raw(self, lo: int, hi: int) -> np.ndarray:
+        """The rows lo..hi-1 as they are in the file."""
+        with self._open() as file:
+            return self._span(file, lo, hi, slice(0, self.shape[1]))
 
     def read(self, lo: int, hi: int, out: np.ndarray) -> None:
         """Read the rows lo..hi-1 into `out`, (hi - lo, F) float32 and contiguous.
@@ -143,12 +156,15 @@ class FileRows:
             if abs(down) >= abs(across):
                 for a in range(lo, hi, step):
                     b = min(hi, a + step)
-                    out[a - lo : b - lo] = self._span(file, a, b, slice(0, self.shape[1]))
+                    out[a - lo : b - lo] = self._less(self._span(file, a, b, slice(0, self.shape[1])), a, b)
                 return
             for f in range(self.shape[1]):
                 for a in range(lo, hi, step):
                     b = min(hi, a + step)
-                    out[a - lo : b - lo, f] = self._span(file, a, b, slice(f, f + 1))[:, 0]
+                    out[a - lo : b - lo, f] = self._less(self._span(file, a, b, slice(f, f + 1)), a, b)[:, 0]
+
+    def _less(self, rows: np.ndarray, lo: int, hi: int) -> np.ndarray:
+        return rows if self.constants is None else rows - self.constants[lo:hi, None]
 
     def _span(self, file: FileIO, lo: int, hi: int, columns: slice) -> np.ndarray:
         """Rows lo..hi-1 of some columns as they lie in the file, whatever lies between them read along."""

@@ -69,7 +69,7 @@ class Sample:
         self.value = to_device(revenue.every(self.stride), "cpu")
         self.allowed = may_see_rows(problem, slice(None, None, self.stride))
         # as finite as it must be for sums along paths to be compared
-        self.unseen = -4.0 * (problem.max_revenue + 1.0)
+        self.unseen = -4.0 * (problem.max_revenue or 1.0)
 
     def gains(self, chosen: Any, amount: int) -> tuple[np.ndarray, np.ndarray]:
         """What the last of the `amount` best customers gains by swapping fund a for fund b.

@@ -57,56 +57,48 @@ def cheapest_swaps(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, 
     np.minimum(arcs[: n + 1, : n + 1], low, out=arcs[: n + 1, : n + 1])
 
 
+@njit
+def _difference(a, b):
+    """a - b rounded, and what rounding took off (Knuth, The Art of Computer Programming 2, 4.2.2, Theorem B)."""
+    x = a - b
+    less = x - a
+    return x, (a - (x - less)) - (b + less)
+
+
 @njit(parallel=True, cache=True)
 def best_reduced(
     revenue: np.ndarray, eligible: np.ndarray, price: np.ndarray, most: int, slots: np.ndarray, full: bool
 ) -> np.ndarray:
-    """(rows,) sums of each customer's largest E - price, as many as `slots` says (`most` where that has no entries);
-    without `full` only positive ones are taken."""
+    """(rows, 2) sums of each customer's largest E - price, as many as `slots` says (`most` where that has no entries);
+    without `full` only positive ones are taken. Each is a rounded sum, and how far below the exact one it may be: 0
+    where nothing was rounded."""
     rows, n = revenue.shape
-    out = np.zeros(rows)
+    out = np.zeros((rows, 2))
     for u in prange(rows):
         k = slots[u] if slots.size else most
         if k == 0:
             continue
-        if k == 1:
-            single = -np.inf
-            for f in range(n):
-                if eligible[u, f]:
-                    single = max(single, np.float64(revenue[u, f]) - price[f])
-            if single > -np.inf and (full or single > 0.0):
-                out[u] = single
-            continue
         top = np.full(k, -np.inf)  # descending
+        lost = 0.0  # the most that any difference was rounded
         for f in range(n):
             if not eligible[u, f]:
                 continue
-            x = np.float64(revenue[u, f]) - price[f]
+            x, error = _difference(np.float64(revenue[u, f]), price[f])
+            lost = max(lost, abs(error))
             if x > top[k - 1] and (full or x > 0.0):
                 j = k - 1
                 while j > 0 and top[j - 1] < x:
                     top[j] = top[j - 1]
                     j -= 1
                 top[j] = x
-        total = 0.0
+        total, slack = 0.0, 0.0
         for j in range(k):
             if top[j] > -np.inf:
-                total += top[j]
-        out[u] = total
-    return out
-
-
-@njit(parallel=True, cache=True)
-def block_revenue(revenue: np.ndarray, plan: np.ndarray) -> np.ndarray:
-    """(rows,) revenue of each customer's funds."""
-    rows, k = plan.shape
-    out = np.zeros(rows)
-    for u in prange(rows):
-        total = 0.0
-        for s in range(k):
-            if plan[u, s] >= 0:
-                total += np.float64(revenue[u, plan[u, s]])
-        out[u] = total
+                total, error = _difference(total, -top[j])
+                slack += abs(error) + lost
+            elif not full:
+                slack += lost  # one that rounding made 0 may be above
+        out[u, 0], out[u, 1] = total, slack * (1.0 + 2.0**-40)
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal
@@ -12,22 +13,24 @@ import numpy as np
 
 from ptofa_gpu.allocation.blocks import RevenueBlocks
 from ptofa_gpu.allocation.memory import require_memory
-from ptofa_gpu.allocation.plan import AllocationPlan, decide_status
+from ptofa_gpu.allocation.options import (
+    METHODS,
+    HeuristicOptions,
+    Limited,
+    ManualOptions,
+    OptimalOptions,
+    Options,
+    ReferenceOptions,
+    a_whole_number,
+    read_options,
+)
+from ptofa_gpu.allocation.plan import OPTIMAL_GAP, AllocationPlan, decide_status
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.allocation.watch import Watch
 from ptofa_gpu.device import resolve_device, to_device
-from ptofa_gpu.errors import InfeasibleError, InputError
-from ptofa_gpu.ops.score import TAILS
+from ptofa_gpu.errors import InfeasibleError, InputError, PtofaWarning
 
-METHODS = ("optimal", "heuristic", "manual", "topk", "reference")
-_OPTIONS: dict[str, set[str]] = {
-    "optimal": {"time_limit", "on_infeasible", "warm_start"},
-    "heuristic": {"time_limit", "on_infeasible", "tail", "repair"},
-    "manual": {"priority"},
-    "topk": set(),
-    "reference": {"time_limit", "on_infeasible", "solver", "integer"},
-}
-_EVERY_METHOD = {"block_rows", "max_memory"}
+__all__ = ["METHODS", "Method", "allocate"]
 
 
 def allocate(
@@ -64,7 +67,8 @@ def allocate(
         heuristic: ``tail`` = "zero" | "drop" | "inf" (see `ptofa_gpu.ops.score.score_and_pick`), ``repair`` = True
         completes the plan wherever the instance is feasible, False gives the paper's own result (and then never raises
         for infeasibility: the plan's status says it).
-        manual: ``priority``, the funds' indices in the order in which they choose.
+        manual: ``priority``, the funds' indices or names in the order in which they choose; or each fund's place, 1
+        first, as a dict, Series or frame.
         reference: ``solver`` = None or "ortools" (min-cost flow) or any installed cvxpy solver by name;
         ``integer=True`` for the mixed-integer form.
 
@@ -73,10 +77,15 @@ def allocate(
     AllocationPlan
         The first call of a fresh installation compiles the CPU code for some seconds; the plan's note says so.
 
+    Warns
+    -----
+    PtofaWarning
+        When the plan of ``optimal`` is not proved to within 1e-9 because of values very far apart: which one it is.
+
     Raises
     ------
     InputError
-        An unknown method, option or value.
+        An unknown method, option or value; revenue that has become NaN or infinite meanwhile.
     InfeasibleError
         No plan meets the constraints; the message explains which funds and customers are in the way.
     DeviceError
@@ -92,12 +101,16 @@ def allocate(
     >>> plan.funds.ravel().tolist(), plan.objective
     ([0, 1], 4.5)
     """
-    _check_options(method, options)
+    if not isinstance(problem, AllocationProblem):
+        raise InputError(f"problem is a {type(problem).__name__}; it needs an AllocationProblem.")
+    chosen = read_options(method, options)
+    a_whole_number("seed", seed)
     where = resolve_device(device, problem.revenue)
     compiled = _compiled_functions()
-    watch = Watch(problem.n_customers, progress, options.pop("time_limit", None))
+    watch = Watch(problem.n_customers, progress, getattr(chosen, "time_limit", None))
     try:
-        plan = _SOLVERS[method](problem, where, watch, options)
+        problem.measure()  # E may have changed since it was looked at
+        plan = _SOLVERS[method](problem, where, watch, chosen)
     except BaseException as e:
         _let_go(e)
         raise
@@ -107,7 +120,8 @@ def allocate(
         plan.status = "time_limit"
     plan.seconds = watch.seconds
     if _compiled_functions() > compiled:
-        plan.note = "the time includes compiling the CPU code, once an installation; the next call is quicker"
+        words = "the time includes compiling the CPU code, once an installation; the next call is quicker"
+        plan.note = f"{plan.note}; {words}" if plan.note else words
     return plan
 
 
@@ -131,59 +145,55 @@ def _compiled_functions() -> int:
     return sum(sum(f.stats.cache_misses.values()) for f in functions.values())
 
 
-def _check_options(method: str, options: dict[str, Any]) -> None:
-    if method not in METHODS:
-        raise InputError(f"method={method!r} is not known; choose one of {', '.join(METHODS)}.")
-    unknown = sorted(set(options) - _OPTIONS[method] - _EVERY_METHOD)
-    if unknown:
-        known = ", ".join(sorted(_OPTIONS[method] | _EVERY_METHOD))
-        raise InputError(f"method={method!r} has no option {', '.join(unknown)}; its options: {known}.")
-    if options.get("on_infeasible", "raise") not in ("raise", "relax"):
-        raise InputError(f"on_infeasible={options['on_infeasible']!r} is not known; choose 'raise' or 'relax'.")
-    if options.get("tail", "zero") not in TAILS:
-        raise InputError(f"tail={options['tail']!r} is not known; choose one of {', '.join(TAILS)}.")
-
-
-def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: OptimalOptions) -> AllocationPlan:
+    from ptofa_gpu.allocation.certificate import check_prices, dual_bound, shadow_prices
     from ptofa_gpu.allocation.optimal import optimal
     from ptofa_gpu.allocation.repair import complete, keep_to_quotas
 
-    on_infeasible = options.get("on_infeasible", "raise")
-    feasible = _require_feasible(problem, on_infeasible)
-    warm_start = _check_prices(options.get("warm_start"), problem)
-    found = optimal(problem, _blocks(problem, device, options), watch, warm_start)
+    feasible = _require_feasible(problem, options.on_infeasible)
+    warm_start = None if options.warm_start is None else check_prices(problem, options.warm_start, "warm_start")
+    core = problem.core()
+    found = optimal(core.problem, _blocks(core.problem, device, options), watch, warm_start)
     funds = found.funds
     if not found.complete:  # the time is up; a plan must keep the rules
-        funds, revenue = to_device(funds, "cpu"), _blocks(problem, "cpu", options)
-        keep_to_quotas(problem, funds, revenue)
-        complete(problem, funds, revenue, Watch(0, None, None), hurried=True)
-    plan = _plan(problem, to_device(funds, device), "optimal", device, relaxed=on_infeasible == "relax")
+        funds, revenue = to_device(funds, "cpu"), _blocks(core.problem, "cpu", options)
+        keep_to_quotas(core.problem, funds, revenue)
+        complete(core.problem, funds, revenue, Watch(0, None, None), hurried=True)
+    plan = _plan(problem, to_device(funds, device), "optimal", device, options)
     if feasible:
-        plan.price, plan.bound = found.price, max(found.bound, plan.objective)
-        plan.status = "optimal" if found.complete else "time_limit"
+        plan.price = core.repelling(found.price)
+        plan.bound = max(found.bound + float(core.when_full), plan.objective)
+        if plan.gap > OPTIMAL_GAP and found.complete:  # what is rounded to units may make more of it than there is
+            plan.bound = max(min(plan.bound, dual_bound(problem, plan.price)), plan.objective)
+        plan.status = decide_status(plan)
+        if not found.complete and plan.status != "optimal":
+            plan.status = "time_limit"
+        if found.complete and plan.status != "optimal":
+            _say_what_rounding_costs(plan, core.problem)
     elif found.complete:
-        from ptofa_gpu.allocation.certificate import shadow_prices
-
         proof = shadow_prices(problem, plan.funds)
         plan.price, plan.bound = proof.price, proof.bound
     return plan
 
 
-def _check_prices(price: Any, problem: AllocationProblem) -> np.ndarray | None:
-    if price is None:
-        return None
-    out = np.asarray(price, dtype=np.float64)
-    if out.shape != (problem.n_funds,) or not np.isfinite(out).all():
-        raise InputError(
-            f"warm_start has shape {out.shape}; it needs one finite price for each of the {problem.n_funds} funds, "
-            "such as an earlier plan's price."
-        )
-    return out
+def _say_what_rounding_costs(plan: AllocationPlan, problem: AllocationProblem) -> None:
+    """A plan that is the best one in whole units, and not proved so in currency: why, and because of whom."""
+    row, fund, value = problem.find_largest()
+    plan.note = (
+        f"proved to within {plan.gap:.1e} of the best plan only: the largest revenue that can be chosen is "
+        f"{value:.6g} (customer row {row}, fund {plan.problem.names[fund]!r}), and beside it smaller differences are "
+        "rounded away"
+    )
+    warnings.warn(
+        f"the plan is {plan.note}. If that value stands for a pair that may not be shown, exclude the pair instead.",
+        PtofaWarning,
+        stacklevel=4,
+    )
 
 
-def _blocks(problem: AllocationProblem, device: Any, options: dict[str, Any]) -> RevenueBlocks:
+def _blocks(problem: AllocationProblem, device: Any, options: Options) -> RevenueBlocks:
     """E on the device that does the work, in blocks that fit."""
-    return problem.revenue_blocks(options.get("block_rows"), options.get("max_memory"), device)
+    return problem.revenue_blocks(options.block_rows, options.max_memory, device)
 
 
 def _require_feasible(problem: AllocationProblem, on_infeasible: str) -> bool:
@@ -194,66 +204,68 @@ def _require_feasible(problem: AllocationProblem, on_infeasible: str) -> bool:
     return feasibility.ok
 
 
-def _heuristic(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+def _heuristic(problem: AllocationProblem, device: Any, watch: Watch, options: HeuristicOptions) -> AllocationPlan:
     from ptofa_gpu.allocation.heuristic import heuristic
     from ptofa_gpu.allocation.repair import complete
 
-    repair = bool(options.get("repair", True))
-    on_infeasible = options.get("on_infeasible", "raise")
-    if repair:
-        _require_feasible(problem, on_infeasible)
+    if options.repair:
+        _require_feasible(problem, options.on_infeasible)
     revenue = _blocks(problem, device, options)
-    funds = heuristic(problem, revenue, options.get("tail", "zero"), watch)
-    if repair:
+    funds = heuristic(problem, revenue, options.tail, watch)
+    if options.repair:
         funds = complete(problem, funds, revenue, watch)
-    return _plan(problem, funds, "heuristic", device, relaxed=repair and on_infeasible == "relax")
+    return _plan(problem, funds, "heuristic", device, options if options.repair else None)
 
 
-def _manual(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+def _manual(problem: AllocationProblem, device: Any, watch: Watch, options: ManualOptions) -> AllocationPlan:
     from ptofa_gpu.allocation.baselines import manual
 
-    funds = manual(problem, _blocks(problem, device, options), options.get("priority"))
-    return _plan(problem, funds, "manual", device)
+    return _plan(problem, manual(problem, _blocks(problem, device, options), options.priority), "manual", device)
 
 
-def _topk(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+def _topk(problem: AllocationProblem, device: Any, watch: Watch, options: Options) -> AllocationPlan:
     from ptofa_gpu.allocation.baselines import topk
 
     return _plan(problem, topk(problem, _blocks(problem, device, options)), "topk", device)
 
 
-def _reference(problem: AllocationProblem, device: Any, watch: Watch, options: dict[str, Any]) -> AllocationPlan:
+def _reference(problem: AllocationProblem, device: Any, watch: Watch, options: ReferenceOptions) -> AllocationPlan:
     from ptofa_gpu.allocation.reference import solve_reference
 
-    on_infeasible = options.get("on_infeasible", "raise")
     require_memory(
         problem.revenue_blocks().nbytes,
         "method='reference' holds all of E, which",
         "Use method='optimal', which works by blocks.",
-        max_memory=options.get("max_memory"),
+        max_memory=options.max_memory,
     )
-    _require_feasible(problem, on_infeasible)
+    _require_feasible(problem, options.on_infeasible)
     solution = solve_reference(
         problem,
-        solver=options.get("solver"),
-        integer=bool(options.get("integer", False)),
+        solver=options.solver,
+        integer=options.integer,
         time_limit=None if math.isinf(watch.limit) else watch.limit,
-        on_infeasible=on_infeasible,
+        on_infeasible=options.on_infeasible,
     )
-    plan = _plan(problem, solution.funds.astype(np.int16), "reference", "cpu", relaxed=on_infeasible == "relax")
+    plan = _plan(problem, solution.funds.astype(np.int16), "reference", "cpu", options)
     plan.price, plan.bound = solution.price, solution.bound
-    if solution.status in ("optimal", "time_limit"):
-        plan.status = solution.status
+    plan.status = decide_status(plan)
+    if plan.status != "optimal" and solution.status == "time_limit":
+        plan.status = "time_limit"
+    elif plan.status == "feasible":
+        plan.note = f"proved to within {plan.gap:.1e} of the best plan only: the solver works with rounded numbers"
     return plan
 
 
-def _plan(problem: AllocationProblem, funds: Any, method: str, device: str, relaxed: bool = False) -> AllocationPlan:
+def _plan(
+    problem: AllocationProblem, funds: Any, method: str, device: str, options: Limited | None = None
+) -> AllocationPlan:
+    relaxed = options is not None and options.on_infeasible == "relax"
     plan = AllocationPlan(problem, funds, method, "feasible", device, relaxed=relaxed)
-    plan.status = decide_status(problem, plan.exposures)
+    plan.status = decide_status(plan)
     return plan
 
 
-_SOLVERS: dict[str, Callable[[AllocationProblem, Any, Watch, dict[str, Any]], AllocationPlan]] = {
+_SOLVERS: dict[str, Callable[[AllocationProblem, Any, Watch, Any], AllocationPlan]] = {
     "optimal": _optimal,
     "heuristic": _heuristic,
     "manual": _manual,

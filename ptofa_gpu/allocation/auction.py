@@ -23,6 +23,7 @@ import numpy as np
 
 from ptofa_gpu.ops._best import NONE, fund_of, key_bits, value_of
 from ptofa_gpu.ops._rows import ROUND, mask_words, slot_numbers
+from ptofa_gpu.ops.largest import largest
 
 #: How much smaller eps is in the next phase.
 FINER = 4
@@ -203,7 +204,8 @@ def auction_phase(
     places = np.append(quota, spare) if spare > 0 else quota
     own = price[: places.size].astype(np.int64)
     # what is paid above the price for the only fund there is: as much as two funds can be apart
-    captive = 2 * round(max(float(revenue.max()), -float(revenue.min())) * scale) + 1
+    _, most = largest(revenue, tolerance, risk, mask, slots, np.ones(revenue.shape[1], np.bool_))
+    captive = 2 * round(float(most) * scale) + 1
     data = (revenue, tolerance, risk, mask_words(mask), slot_numbers(slots))
     ended = _phase(*data, k, scale, places.astype(np.int64), max(0, -spare), np.int64(eps), np.int64(captive), own)
     out = price.copy()

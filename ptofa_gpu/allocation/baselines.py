@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ptofa_gpu.allocation.blocks import RevenueBlocks
+from ptofa_gpu.allocation.labels import as_labels
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.device import array_namespace
 from ptofa_gpu.errors import InputError
@@ -106,7 +108,24 @@ def _priority(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any)
             sums += column_sums(block, *_limits(problem, revenue, lo, hi), shift)
         mean = np.ldexp(sums.astype(np.float64), -shift) / np.maximum(problem.eligible_counts(), 1)
         return [int(f) for f in np.argsort(-mean, kind="stable")]
-    order = [int(f) for f in priority]
-    if sorted(order) != list(range(n)):
-        raise InputError(f"priority must name each of the {n} funds (0..{n - 1}) once; it is {order[:20]}.")
-    return order
+    axis = problem.axes[1]
+    places = axis.in_order(priority, "priority")
+    if places is not priority:  # each fund's place, by label
+        return _by_place(np.asarray(places), n)
+    if isinstance(priority, (str, bytes)) or not isinstance(priority, Iterable):
+        raise InputError(f"priority is {priority!r}; it needs the {n} funds in the order in which they choose.")
+    given = as_labels(priority, "priority")
+    order = given if given.dtype.kind in "iu" else axis.positions(given, "priority")
+    if sorted(order.tolist()) != list(range(n)):
+        raise InputError(f"priority must name each of the {n} funds (0..{n - 1}) once; it is {given.tolist()[:20]}.")
+    return [int(f) for f in order]
+
+
+def _by_place(places: np.ndarray, n: int) -> list[int]:
+    """Funds in the order of their places, 1 first (or 0 first)."""
+    whole = places.dtype.kind in "iuf" and sorted(places.tolist()) in (list(range(1, n + 1)), list(range(n)))
+    if not whole:
+        raise InputError(
+            f"priority by fund needs each fund's place, 1 to {n}, 1 first and none twice; it is {places.tolist()[:20]}."
+        )
+    return [int(f) for f in np.argsort(places)]

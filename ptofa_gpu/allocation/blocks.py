@@ -43,7 +43,26 @@ class ArrayRows:
         out[...] = self.array[array_namespace(self.array).asarray(ids)]
 
 
-Part = ArrayRows | FileRows
+class RestoredRows:
+    """Rows of float32 with a constant each that was taken off: what they were, rounded to float32."""
+
+    resident = False
+
+    def __init__(self, part: ArrayRows, constants: np.ndarray):
+        self.part, self.shape, self.device = part, part.shape, part.device
+        self.constants = array_namespace(part.array).asarray(constants)
+
+    def read(self, lo: int, hi: int, out: Any) -> None:
+        """Write the rows lo..hi-1 into `out`."""
+        out[...] = self.part.array[lo:hi] + self.constants[lo:hi, None]
+
+    def gather(self, ids: Any, out: Any) -> None:
+        """Write the rows `ids` into `out`."""
+        at = array_namespace(self.part.array).asarray(ids)
+        out[...] = self.part.array[at] + self.constants[at, None]
+
+
+Part = ArrayRows | FileRows | RestoredRows
 
 
 class RevenueBlocks:
@@ -297,10 +316,14 @@ def read_blocks(revenue: Any) -> RevenueBlocks:
     InputError
         For anything that is no real matrix; for blocks with different numbers of columns or on different devices.
     """
-    if isinstance(revenue, RevenueBlocks):
-        return revenue
+    return revenue if isinstance(revenue, RevenueBlocks) else read_given(revenue)[1]
+
+
+def read_given(revenue: Any) -> tuple[list[Any], RevenueBlocks]:
+    """The arrays that `revenue` is made of, as they were given, and E as blocks of them; see `read_blocks`."""
     if not are_blocks(revenue):
-        return RevenueBlocks([_part(revenue, "revenue")])
+        array = as_given(revenue, "revenue")
+        return [array], RevenueBlocks([_part(array, "revenue")])
     if not revenue:
         raise InputError("revenue is an empty list; it needs at least one block of rows.")
     given = [as_given(b, f"revenue[{i}]") for i, b in enumerate(revenue)]
@@ -317,7 +340,8 @@ def read_blocks(revenue: Any) -> RevenueBlocks:
             raise InputError(f"revenue[{i}] is {here} and revenue[0] {there}; all blocks need to be on one device.")
     if not any(b.shape[0] for b in given):
         raise InputError("revenue is a list of blocks without a row: at least one customer is needed.")
-    return RevenueBlocks([_part(b, f"revenue[{i}]") for i, b in enumerate(given) if b.shape[0]])
+    parts = [_part(b, f"revenue[{i}]") for i, b in enumerate(given) if b.shape[0]]
+    return [b for b in given if b.shape[0]], RevenueBlocks(parts)
 
 
 def as_given(x: Any, what: str) -> Any:
@@ -332,13 +356,12 @@ def as_given(x: Any, what: str) -> Any:
         raise InputError(f"{what} is the path {str(path)!r}; a file of expected revenue ends in .npy.")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as e:
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError) as e:  # headers of all kinds
         why = "there is no such file" if isinstance(e, FileNotFoundError) else f"it is no readable .npy file ({e})"
         raise InputError(f"{what}: {path}: {why}.") from e
 
 
-def _part(x: Any, what: str) -> Part:
-    array = as_given(x, what)
+def _part(array: Any, what: str) -> Part:
     if array.ndim != 2:
         raise InputError(f"{what} has shape {array.shape}; it needs two dimensions, (customers, funds).")
     if 0 in array.shape:

@@ -48,14 +48,15 @@ exposure less would lose.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ptofa_gpu.allocation import _residual
-from ptofa_gpu.allocation._exact import exact_sum
+from ptofa_gpu.allocation._exact import exact_fraction, exact_sum, relative_gap, rounded_up
+from ptofa_gpu.allocation.problem import Core
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, slot_numbers
@@ -66,8 +67,6 @@ if TYPE_CHECKING:
 #: Gains below this share of max |E| for each arc of a cycle count as rounding, not as an improvement. Solvers that
 #: round E to integers (OR-Tools) are exact to about 2^-40 of max |E|; float64 sums along a path to far less.
 RELATIVE_TOLERANCE = 2.0**-36
-#: Of the largest value and price together, and for each of K: what a slot's share of g can be off by in floating point.
-ROUNDING = 2.0**-51
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Certificate:
         No plan earns more. For a plan that has the most exposures possible on an infeasible instance: no plan with as
         many exposures earns more.
     gap : float
-        (bound - objective) / bound, 0 when both are 0.
+        (bound - objective) / sum of |E| over what was chosen, 0 when both are equal.
     optimal : bool
         No plan has more exposures (as far as quotas and slots go), and none with as many earns more.
     cycle : list of int or None
@@ -167,6 +166,8 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     One pass over E, then O(F^3) on the graph.
     """
     plan = _plan_array(problem, funds)
+    core = _core(problem, plan)
+    problem = core.problem
     arcs = _arcs(problem, plan)
     n = problem.n_funds
     empty, open_ = n, n + 1
@@ -197,17 +198,28 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     price = -_residual.potentials(relaxed, empty if filled < problem.slots else open_)[:n] + 0.0
     reach = whole if path is not None else filled
     towards = min(asked, reach) if path is not None or helped is not None else met
-    bound = dual_bound(problem, price, exposures=reach, towards_low=towards)
-    objective = _block_sum(problem, lambda lo, hi, revenue: _residual.block_revenue(revenue, plan[lo:hi]))
-    if filled == whole and met == asked:
-        # in exact arithmetic no plan beats g: what is below the plan's own revenue is rounding
-        bound = max(bound, objective)
+    bound = rounded_up(_dual(problem, price, reach, towards) + core.when_full)
+    objective, magnitude = _earned(core, plan)
     found = path or helped or (cycle if improvable else None)
-    if found is not None:
-        # the plan is not the best one, and the best may earn all of g: more than what rounding makes of g
-        bound += ROUNDING * problem.k * problem.slots * (problem.max_revenue + float(np.abs(price).max()))
-    gap = 0.0 if bound == objective else (bound - objective) / abs(bound) if bound else math.inf
-    return Certificate(price, bound, gap, found is None, found, objective)
+    if filled == whole and met == asked:
+        bound = max(bound, objective)  # which is rounded, too
+    return Certificate(price, bound, relative_gap(bound, objective, magnitude), found is None, found, objective)
+
+
+def _core(problem: AllocationProblem, plan: np.ndarray) -> Core:
+    """What the plan is judged on: without constants of rows where it fills every slot."""
+    return problem.core() if int((plan >= 0).sum()) == problem.slots else Core(problem, None, problem)
+
+
+def _earned(core: Core, plan: np.ndarray) -> tuple[float, float]:
+    """Revenue of a plan, and the sum of its sizes."""
+    total, sizes = Fraction(0), []
+    for lo, hi, revenue in core.problem.host_blocks():
+        row, slot = np.nonzero(plan[lo:hi] >= 0)
+        value = revenue[row, plan[lo:hi][row, slot]].astype(np.float64)
+        total += exact_fraction(value)
+        sizes.append(exact_sum(np.abs(value if core.constants is None else value + core.constants[lo:hi][row])))
+    return float(total + core.on_top((plan >= 0).sum(1).astype(np.float64))), math.fsum(sizes)
 
 
 def dual_bound(
@@ -230,20 +242,16 @@ def dual_bound(
     Returns
     -------
     float
-        The bound in currency, rounded: off by no more than a few 2^-53 of what is added. The same bits for any number
-        of threads: each customer's share is computed on its own and the shares are added exactly.
+        The bound in currency, rounded up: never below the exact one, and above it by no more than a few 2^-53 of what
+        is added (by nothing where revenue and prices are whole multiples of one unit). The same bits for any number of
+        threads: each customer's share is computed on its own and the shares are added exactly.
 
     Raises
     ------
     InputError
         For prices of the wrong shape, NaN or infinite.
     """
-    prices = np.asarray(price, dtype=np.float64)
-    if prices.shape != (problem.n_funds,):
-        raise InputError(f"price has shape {prices.shape}; one price a fund needs ({problem.n_funds},).")
-    if not np.isfinite(prices).all():
-        where = int(np.flatnonzero(~np.isfinite(prices))[0])
-        raise InputError(f"price[{where}] is {prices[where]}; a bound needs finite prices.")
+    prices = check_prices(problem, price, "price")
     total = int(problem.quota.sum())
     filled = min(total, problem.slots) if exposures is None else int(exposures)
     if not 0 <= filled <= min(total, problem.slots):
@@ -255,25 +263,57 @@ def dual_bound(
     towards = asked if towards_low is None else int(towards_low)
     if not 0 <= towards <= asked:
         raise InputError(f"towards_low={towards:,}, but low ends and exposures allow 0 to {asked:,}.")
-    terms = _dearest(prices, low, towards) + _dearest(prices, problem.quota - low, filled - towards)
-    full = filled == problem.slots
+    core = problem.core() if filled == problem.slots else Core(problem, None, problem)
+    return rounded_up(_dual(core.problem, prices, filled, towards) + core.when_full)
 
-    def shares(lo: int, hi: int, revenue: np.ndarray) -> np.ndarray:
+
+def _dual(problem: AllocationProblem, prices: np.ndarray, filled: int, towards: int) -> Fraction:
+    """g(prices) for plans with `filled` exposures, `towards` of them towards low ends: at least the exact value, and
+    that itself where no difference of revenue and price is rounded."""
+    low, full = _low_ends(problem), filled == problem.slots
+    total = _dearest(prices, low, towards) + _dearest(prices, problem.quota - low, filled - towards)
+    for lo, hi, revenue in problem.host_blocks():
         slots = slot_numbers(None if problem.slots_of is None else problem.slots_of[lo:hi])
-        return _residual.best_reduced(revenue, problem.eligible_rows(lo, hi), prices, problem.k, slots, full)
+        total += exact_fraction(
+            _residual.best_reduced(revenue, problem.eligible_rows(lo, hi), prices, problem.k, slots, full)
+        )
+    return total
 
-    return math.fsum([*terms, _block_sum(problem, shares)])
 
-
-def _dearest(prices: np.ndarray, capacity: np.ndarray, amount: int) -> list[float]:
-    """Terms of the most that `amount` exposures cost, at most `capacity` of each fund. Where there is less room than
-    that, no plan exists, and any number is a bound."""
-    terms = []
+def _dearest(prices: np.ndarray, capacity: np.ndarray, amount: int) -> Fraction:
+    """The most that `amount` exposures cost, at most `capacity` of each fund. Where there is less room than that, no
+    plan exists, and any number is a bound."""
+    total = Fraction(0)
     for f in np.argsort(-prices, kind="stable").tolist():
         count = min(amount, int(capacity[f]))
-        terms.append(count * float(prices[f]))
+        total += count * Fraction(float(prices[f]))
         amount -= count
-    return terms
+    return total
+
+
+def check_prices(problem: AllocationProblem, price: Any, what: str) -> np.ndarray:
+    """(F,) finite float64 prices, in the order of the funds where they are labelled.
+
+    Raises
+    ------
+    InputError
+    """
+    given = problem.axes[1].in_order(price, what, ("price",))
+    try:
+        prices = np.array(to_device(given, "cpu"), dtype=np.float64)
+    except (TypeError, ValueError) as e:
+        raise InputError(f"{what} cannot be read as numbers: {e}.") from e
+    if prices.shape != (problem.n_funds,):
+        raise InputError(
+            f"{what} has shape {prices.shape}; it needs one finite price for each of the {problem.n_funds} funds, such "
+            "as an earlier plan's price."
+        )
+    if not np.isfinite(prices).all():
+        where = int(np.flatnonzero(~np.isfinite(prices))[0])
+        raise InputError(
+            f"{what}[{where}] is {prices[where]}; it needs one finite price for each of the {problem.n_funds} funds."
+        )
+    return prices
 
 
 def _low_ends(problem: AllocationProblem) -> np.ndarray:
@@ -307,9 +347,8 @@ def complementary_slackness(
         One sentence for each condition that fails, with counts and the first offender; empty when all hold.
     """
     plan = _plan_array(problem, funds)
-    prices = np.asarray(price, dtype=np.float64)
-    if prices.shape != (problem.n_funds,) or not np.isfinite(prices).all():
-        raise InputError(f"price must be {problem.n_funds} finite numbers, one a fund.")
+    prices = check_prices(problem, price, "price")
+    problem = _core(problem, plan).problem
     scale = max(problem.max_revenue, float(np.abs(prices).max()))
     tol = 1e-9 * scale if tolerance is None else float(tolerance)
     names = problem.names
@@ -397,8 +436,3 @@ def _close_slots(plan: np.ndarray, slots_of: np.ndarray) -> np.ndarray:
         )
     from_the_end = np.cumsum(empty[:, ::-1], axis=1)[:, ::-1]
     return np.where(empty, np.where(from_the_end <= lacking[:, None], np.int32(CLOSED), np.int32(EMPTY)), plan)
-
-
-def _block_sum(problem: AllocationProblem, values: Callable[[int, int, np.ndarray], np.ndarray]) -> float:
-    """Exact sum over customers of float64 values made block by block (rounded once a block, then once)."""
-    return math.fsum(exact_sum(values(*block)) for block in problem.host_blocks())

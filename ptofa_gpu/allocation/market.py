@@ -40,7 +40,7 @@ class Market:
         # The bonus outweighs the longest change of plan, F + 1 swaps of at most 2 max |E|. With it, and prices of up to
         # twice as much, values fit beside a fund's number in the keys of the passes: they stay below 2^51 units, fewer
         # beyond 2,046 funds, and sums and differences of two are exact in float64.
-        bonus = 4.0 * (self.funds + 2) * max(problem.max_revenue, 2.0**-100)
+        bonus = 4.0 * (self.funds + 2) * (problem.max_revenue or 1.0)
         self.shift = int(60 - key_bits(self.funds + 1) - np.frexp(bonus)[1])
         self.scale = 2.0**self.shift
         self.bonus = float(np.rint(bonus * self.scale))

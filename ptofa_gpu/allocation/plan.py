@@ -6,19 +6,21 @@ import html
 import math
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu.allocation._exact import relative_gap
 from ptofa_gpu.device import to_device
-from ptofa_gpu.ops.totals import count_funds, earned
+from ptofa_gpu.ops.totals import count_funds, earned, in_currency
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
 
 Status = Literal["optimal", "feasible", "infeasible", "time_limit"]
 
-#: Plans whose certificate leaves no more than this are called the certified optimum.
+#: Plans whose certificate leaves no more than this, rounding counted, are called the certified optimum.
 OPTIMAL_GAP = 1e-9
 
 
@@ -51,7 +53,8 @@ class AllocationPlan:
     bound : float
         No plan that keeps the constraints earns more than this; NaN where unknown.
     gap : float
-        (bound - objective) / bound; NaN where the bound is unknown.
+        (bound - objective) / (sum of |E| over what was chosen): a plan is ``optimal`` where this is at most 1e-9,
+        rounding counted. 0 where the bound is reached; NaN where it is unknown.
     relaxed : bool
         Made with ``on_infeasible="relax"``: as many exposures as possible instead of all.
     """
@@ -70,16 +73,13 @@ class AllocationPlan:
     def __post_init__(self) -> None:
         self.funds = to_device(self.funds, self.problem.device)
         self.exposures: np.ndarray = count_funds(self.funds, self.problem.n_funds)[2:]
-        shift = self.problem.fixed_point_shift
-        self.objective: float = math.ldexp(_earned(self.problem, self.funds, shift), -shift)
+        self.objective, self._magnitude = _earned(self.problem, self.funds)
         self.unfilled: int = self.problem.slots - int(self.exposures.sum())
 
     @property
     def gap(self) -> float:
-        """(bound - objective) / |bound|."""
-        if math.isnan(self.bound):
-            return math.nan
-        return (self.bound - self.objective) / abs(self.bound) if self.bound else 0.0
+        """(bound - objective) / sum of |E| over what was chosen."""
+        return relative_gap(self.bound, self.objective, self._magnitude)
 
     @property
     def shortfall(self) -> np.ndarray:
@@ -319,16 +319,30 @@ class AllocationPlan:
         )
 
 
-def _earned(problem: AllocationProblem, funds: Any, shift: int) -> int:
-    """Revenue of all exposures in fixed point; where E and the plan are in one place as it is, else block by block."""
+def _earned(problem: AllocationProblem, funds: Any) -> tuple[float, float]:
+    """Revenue of all exposures and the sum of its sizes, exact until they are rounded once; where E and the plan are in
+    one place as it is, else block by block."""
+    core = problem.core()
+    total, size = _sums(core.problem, funds)
+    if core.constants is None:
+        return in_currency(total), in_currency(size)
+    filled = (to_device(funds, "cpu") >= 0).sum(1).astype(np.float64)
+    return float(Fraction(total, 2**149) + core.on_top(filled)), in_currency(_sums(problem, funds)[1])
+
+
+def _sums(problem: AllocationProblem, funds: Any) -> tuple[int, int]:
     revenue = problem.revenue_blocks()
     blocks = revenue.iterate_small(16)  # the solver's memory may not all be free yet
-    return sum(earned(block, to_device(funds[lo:hi], revenue.device), shift) for lo, hi, block in blocks)
+    parts = [earned(block, to_device(funds[lo:hi], revenue.device)) for lo, hi, block in blocks]
+    return sum(p[0] for p in parts), sum(p[1] for p in parts)
 
 
-def decide_status(problem: AllocationProblem, exposures: np.ndarray) -> Status:
-    """``feasible`` when every quota and slot that must be met is met, else ``infeasible``."""
-    if (exposures > problem.quota).any() or (exposures < problem.quota_low).any():
-        return "infeasible"
+def decide_status(plan: AllocationPlan) -> Status:
+    """``infeasible`` when a quota or slot that must be met is not; ``optimal`` when the plan's bound proves it; else
+    ``feasible``."""
+    problem, exposures = plan.problem, plan.exposures
     goal = min(int(problem.quota.sum()), problem.slots)
-    return "feasible" if int(exposures.sum()) == goal else "infeasible"
+    kept = (exposures <= problem.quota).all() and (exposures >= problem.quota_low).all()
+    if not kept or int(exposures.sum()) != goal:
+        return "infeasible"
+    return "optimal" if plan.price is not None and plan.gap <= OPTIMAL_GAP else "feasible"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import html
+import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,11 +20,28 @@ from ptofa_gpu.allocation._checks import (
     check_quota,
     check_revenue,
     exclude_pairs,
+    pack,
     pack_eligible,
+    raise_not_finite,
+    without_mask,
+)
+from ptofa_gpu.allocation._exact import exact_fraction
+from ptofa_gpu.allocation.centring import WORTH_SAYING, Centred, centre, lost_share
+from ptofa_gpu.allocation.labels import (
+    Axis,
+    LabelledRevenue,
+    align_eligible,
+    as_labels,
+    check_labels,
+    is_frame,
+    own_labels,
+    pairs_by_label,
+    read_revenue,
 )
 from ptofa_gpu.allocation.memory import fit_blocks, require_memory
 from ptofa_gpu.device import DeviceName, to_device
-from ptofa_gpu.errors import InputError, PtofaError
+from ptofa_gpu.errors import InputError, PtofaError, PtofaWarning
+from ptofa_gpu.ops.largest import largest
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.blocks import RevenueBlocks
@@ -28,6 +49,44 @@ if TYPE_CHECKING:
 
 #: Rows, and (customer, fund) pairs, looked at in one go by host-side passes that need temporaries of each.
 BLOCK_ROWS, BLOCK_PAIRS = 1 << 18, 1 << 23
+#: The columns of a frame of quotas: one of the first, or ranges.
+QUOTA_COLUMNS = ("quota_low", "quota_high")
+
+
+@dataclass(frozen=True)
+class Core:
+    """What allocators that look for the best plan work on; see `AllocationProblem.core`.
+
+    Attributes
+    ----------
+    problem : AllocationProblem
+        Its plans are those of the problem it stands for, and earn as much but for the constants.
+    constants : (U,) float64, or None
+        What each exposure of a customer earns on top of the problem's revenue.
+    """
+
+    problem: AllocationProblem
+    constants: np.ndarray | None
+    stands_for: AllocationProblem
+
+    def on_top(self, filled: Any) -> Fraction:
+        """What so many exposures of each customer, (U,) or one number, earn by the constants; exact."""
+        if self.constants is None:
+            return Fraction(0)
+        return exact_fraction(self.constants * filled)
+
+    def repelling(self, price: np.ndarray) -> np.ndarray:
+        """`price` with more than anybody would pay for funds that nobody may have and whose pairs are excluded here."""
+        outer = self.stands_for
+        if self.problem is outer or outer._max_seen <= outer.max_revenue:
+            return price
+        return np.where(outer.quota > 0, price, 2 * outer._max_seen + np.abs(price).max())
+
+    @property
+    def when_full(self) -> Fraction:
+        """`on_top` where every slot is filled."""
+        slots = self.problem.slots_of
+        return self.on_top(self.problem.k if slots is None else slots.astype(np.float64))
 
 
 class AllocationProblem:
@@ -42,13 +101,17 @@ class AllocationProblem:
 
     Parameters
     ----------
-    revenue : array (U, F), list of arrays, memory map or path
+    revenue : array (U, F), data frame, list of arrays, memory map or path
         Expected revenue E of each (customer, fund) pair, in currency per exposure. NumPy, CuPy or a torch tensor;
         it stays on the device where it is. Kept as float32, C-contiguous; copied only when it is not that already.
-        Or a list of such arrays, blocks of rows with the same funds; or a `numpy.memmap` or the path of a .npy file,
-        which stays on the disk and is read block by block whenever it is needed. The plan is the same bit for bit.
+        Or a data frame with a column a fund, customers being its column ``customer`` or a pandas index: its labels
+        become identifiers and names. Or a list of arrays, blocks of rows with the same funds; or a `numpy.memmap` or
+        the path of a .npy file, which stays on the disk and is read block by block whenever it is needed. The plan is
+        the same bit for bit. Only pairs that may be shown are looked at: others may hold NaN or anything else. Entries
+        that a masked array masks may not be shown.
     quota : array (F,) or (F, 2)
-        Exposures d each fund has bought; whole, not negative. Two columns are ranges [low, high].
+        Exposures d each fund has bought; whole, not negative. Two columns are ranges [low, high]; a low end that is
+        None or NaN is 0, a high end that is None, NaN or infinite is open: as many as may see the fund.
     k : int or array (U,)
         Slots per customer, 1 <= k <= F; or each customer's own, 0 <= k <= F and not 0 for all.
     tolerance, risk : array (U,) and array (F,), optional
@@ -62,7 +125,18 @@ class AllocationProblem:
         Identifiers that :meth:`AllocationPlan.to_frame` writes; by default row numbers and names.
     excluded : array (n, 2) of int, or a list of pairs, optional
         Pairs (customer row, fund index) that may not be shown, besides those that `eligible` and the risk limits
-        exclude.
+        exclude. Or by label: a frame with the columns ``customer`` and ``fund``, a Series of funds by customer, or a
+        dict from a customer to a fund or a list of funds.
+
+    Notes
+    -----
+    `quota`, `risk` (by fund), `tolerance` and `k` (by customer) may be a dict, a pandas Series or a data frame with the
+    column ``fund`` or ``customer``: they are put in the order of the revenue by their labels, which are those of
+    `customer_ids`, `fund_ids`, `names` or of the revenue's own frame. Labels that do not match are an error.
+
+    Everything but the revenue is copied. Where E is contiguous float32 it is shared with the caller, and what depends
+    on it is looked at anew by each `allocate`. E of higher precision, where all slots are filled: what a customer's
+    funds have in common is taken off before E is rounded (:mod:`ptofa_gpu.allocation.centring`).
 
     Attributes
     ----------
@@ -72,14 +146,23 @@ class AllocationProblem:
         The most slots any customer has: plans are (U, k) with -1 in empty slots, and in those a customer lacks.
     slots_of : array (U,) of int8, or None
         Slots of each customer; None where all have `k`.
+    max_revenue : float
+        The largest |E| of the pairs that can be chosen: within the limits, of customers with slots and funds with
+        quota, when E was looked at last.
 
     Raises
     ------
     InputError
-        For NaN or infinite revenue, shapes that disagree, quotas that are negative or fractional, ranges whose low end
-        is above the high one, k out of range, pairs that do not exist; the message names the place.
+        For NaN or infinite revenue of a pair that may be shown, shapes and labels that disagree, identifiers or names
+        that repeat or are missing, quotas that are negative or fractional, ranges whose low end is above the high one,
+        k out of range, pairs that do not exist; the message names the place.
     OutOfMemoryError
         When a copy of E must be made that does not fit in memory.
+
+    Warns
+    -----
+    PtofaWarning
+        When float32 cannot tell apart what E of higher precision does, with the share of differences that are lost.
 
     Examples
     --------
@@ -104,28 +187,149 @@ class AllocationProblem:
         fund_ids: Any = None,
         excluded: Any = None,
     ):
-        self._rows, self.max_revenue = check_revenue(revenue)
-        n_customers, n_funds = self._rows.shape
-        names = None if names is None else list(names)
-        self.quota, self._range_low = check_quota(quota, n_funds, names)
-        self.k, self.slots_of = check_k(k, n_customers, n_funds)
-        self.names = check_names(names, n_funds)
-        self.tolerance, self.risk = check_levels(tolerance, risk, n_customers, n_funds)
+        frame = read_revenue(revenue) if is_frame(revenue) else None
+        revenue, absent = without_mask(revenue if frame is None else frame.values)
+        given, blocks = check_revenue(revenue)
+        n_customers, n_funds = blocks.shape
+        customers, funds = self._axes(frame, n_customers, n_funds, customer_ids, fund_ids, names)
+        quota = funds.in_order(quota, "quota", QUOTA_COLUMNS)
+        self.k, self.slots_of = check_k(customers.in_order(k, "k"), n_customers, n_funds)
+        self.tolerance, self.risk = check_levels(
+            customers.in_order(tolerance, "tolerance"), funds.in_order(risk, "risk"), n_customers, n_funds
+        )
+        mask = pack_eligible(align_eligible(eligible, customers, funds), n_customers, n_funds)
+        if absent is not None:
+            mask = pack(~absent, n_customers, n_funds) if mask is None else mask & pack(~absent, n_customers, n_funds)
         #: (U, W) uint64, bit f % 64 of word f // 64 set where the pair is not excluded; None when nothing is.
-        self.mask = exclude_pairs(pack_eligible(eligible, n_customers, n_funds), excluded, n_customers, n_funds)
+        self.mask = exclude_pairs(mask, pairs_by_label(excluded, customers, funds), n_customers, n_funds)
+        self._limits: dict[str, tuple[Any, Any, Any, Any]] = {}
+        self._rows = blocks
+        self.quota, self._range_low = check_quota(quota, n_funds, self.names, self._audience)
+        self._core: Core | None = None
+        self._centred: Centred | None = None
+        self._round(given)
+        self.measure()
+
+    def _axes(
+        self,
+        frame: LabelledRevenue | None,
+        n_customers: int,
+        n_funds: int,
+        customer_ids: Any,
+        fund_ids: Any,
+        names: Any,
+    ) -> tuple[Axis, Axis]:
+        """What customers and funds are called, kept as `customer_ids`, `fund_ids` and `names`."""
+        self.frame_backend: str | None = None  # which data-frame library the revenue came in
+        own: list[Any] = [None, None]
+        if frame is not None:
+            self.frame_backend = frame.backend
+            own = [check_labels(frame.customers, n_customers, "revenue's customers"), frame.funds]
+            own[1] = check_labels(frame.funds, n_funds, "revenue's columns")
+            customer_ids = own[0] if customer_ids is None and frame.named[0] else customer_ids
+            fund_ids = own[1] if fund_ids is None and names is None and frame.named[1] else fund_ids
+        indices = own_labels(customer_ids), own_labels(fund_ids) + own_labels(names)
         self.customer_ids = self._ids(customer_ids, n_customers, "customer_ids")
         self.fund_ids = self._ids(fund_ids, n_funds, "fund_ids")
-        self._limits: dict[str, tuple[Any, Any, Any, Any]] = {}
-        self.frame_backend: str | None = None  # which data-frame library from_frames was given
+        if names is None and self.fund_ids is not None:
+            names = [str(f) for f in self.fund_ids]
+        named = names is not None
+        self.names = check_names(names, n_funds)
+        known = [self.fund_ids, np.array(self.names, object) if named else None, own[1], *indices[1]]
+        funds = Axis("fund", n_funds, tuple(as_labels(x, "funds") for x in known if x is not None))
+        known = [self.customer_ids, own[0], *indices[0]]
+        return Axis("customer", n_customers, tuple(as_labels(x, "customers") for x in known if x is not None)), funds
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        """What customers and funds may be called, for values that are labelled."""
+        known = [self.fund_ids, np.array(self.names, object)]
+        funds = Axis("fund", self.n_funds, tuple(as_labels(x, "funds") for x in known if x is not None))
+        ids = () if self.customer_ids is None else (as_labels(self.customer_ids, "customers"),)
+        return Axis("customer", self.n_customers, ids), funds
+
+    def _round(self, given: list[Any]) -> None:
+        """Take off what customers' funds have in common, where that changes no plan and float32 would lose by it."""
+        if all(np.can_cast(x.dtype, np.float32) for x in given):
+            return
+        if self.case != "under" and self.feasibility().ok:
+            self._rows, self._centred = centre(given, self._rows, self.eligible_rows)
+        kept = self._rows if self._centred is None else self._centred.rows
+        lost = lost_share(given, kept, self.eligible_rows)
+        if lost > WORTH_SAYING:
+            warnings.warn(
+                f"revenue is kept as float32, which cannot tell apart {lost:.1%} of the differences between funds next "
+                "to each other in a customer's revenue. Take off what is common to all of a customer's funds, or what "
+                "is far from the rest, before you pass it.",
+                PtofaWarning,
+                stacklevel=3,
+            )
+
+    def measure(self) -> None:
+        """Look at all of E anew: `max_revenue`, and that every pair that may be shown has a finite number.
+
+        Raises
+        ------
+        InputError
+        """
+        wanted, top = self.quota > 0, np.zeros(2, np.float32)
+        tolerance, risk, mask, slots = self.limits(self._rows.device)
+        for lo, hi, block in self._rows.iterate():
+            own, own_slots = (None if x is None else x[lo:hi] for x in (mask, slots))
+            found = largest(block, tolerance[lo:hi], risk, own, own_slots, wanted)
+            top = np.maximum(top, found)  # of which NaN stays
+        if not np.isfinite(top[1]):
+            raise_not_finite(self)
+        self.max_revenue, self._max_seen = (float(x) for x in top)
+        self._core = None
+
+    def core(self) -> Core:
+        """The problem without what cannot change the best plan: constants of rows, pairs that cannot be chosen.
+
+        A customer's constant is left where not all slots can be filled. Pairs within the limits that cannot be chosen
+        (funds without quota, customers without slots) are excluded where their revenue is larger than all others',
+        which would make the units of prices as large.
+        """
+        if self._core is None:
+            self._core = self._make_core()
+        return self._core
+
+    def _make_core(self) -> Core:
+        neutral = self._centred is not None and self.case != "under" and self.feasibility().ok
+        if not neutral and self._centred is None and self._max_seen <= self.max_revenue:
+            return Core(self, None, self)
+        inner = copy.copy(self)
+        inner._limits, inner._core = {}, None
+        inner.__dict__.pop("_grouped", None)
+        inner._centred = None
+        if neutral:
+            assert self._centred is not None
+            inner._rows = self._centred.rows
+        if self._max_seen > self.max_revenue:
+            some = np.broadcast_to(self.quota > 0, (1, self.n_funds))
+            words = pack(some, 1, self.n_funds)
+            inner.mask = np.tile(words, (self.n_customers, 1)) if self.mask is None else self.mask & words
+            if self.slots_of is not None:
+                inner.mask[self.slots_of == 0] = 0
+        inner.measure()
+        return Core(inner, self._centred.constants if neutral and self._centred else None, self)
+
+    def find_largest(self) -> tuple[int, int, float]:
+        """Customer row, fund and value of the largest |E| that can be chosen; the first of equal ones."""
+        for lo, hi, block in self.host_blocks():
+            size = np.where(self.eligible_rows(lo, hi) & (self.quota > 0), np.abs(block), -1)
+            if self.slots_of is not None:
+                size[self.slots_of[lo:hi] == 0] = -1
+            if size.max() == np.float32(self.max_revenue):
+                u, f = np.unravel_index(int(size.argmax()), size.shape)
+                return lo + int(u), int(f), float(block[u, f])
+        raise InputError("revenue changed while it was looked at; allocate again.")
 
     @staticmethod
     def _ids(ids: Any, n: int, what: str) -> np.ndarray | None:
         if ids is None:
             return None
-        out = np.asarray(ids)
-        if out.shape != (n,):
-            raise InputError(f"{what} has shape {out.shape}; one identifier a row of the revenue needs ({n},).")
-        return out
+        return check_labels(ids, n, what)
 
     @classmethod
     def from_frames(
@@ -223,7 +427,7 @@ class AllocationProblem:
         """Where the revenue lives."""
         return self._rows.device
 
-    @cached_property
+    @property
     def fixed_point_shift(self) -> int:
         """s, so that U rows of round(E x 2^s) sum in 62 bits: sums across customers are integer sums (exact, in any
         order), which makes plans equal bit for bit on any device and any number of threads."""
@@ -357,6 +561,11 @@ class AllocationProblem:
         if total < slots:
             return f"the quotas buy {total:,} of {slots:,} slots: {slots - total:,} stay empty"
         return f"the quotas sum to {total:,} for {slots:,} slots: they are upper bounds"
+
+    def _audience(self) -> np.ndarray:
+        """(F,) int64: how many customers with slots may see each fund."""
+        patterns, sizes = self.groups
+        return (sizes * (self.group_slots > 0)) @ patterns.astype(np.int64)
 
     def eligible_counts(self) -> np.ndarray:
         """(F,) int64: how many customers may see each fund."""

@@ -132,6 +132,7 @@ def solve_reference(
     feasible = problem.feasibility()
     if not feasible.ok and on_infeasible == "raise":
         raise InfeasibleError(feasible.explain())
+    whole, problem = problem, problem.core().problem
     pairs = eligible_pairs(problem)
     limited = False
     if name == "ORTOOLS":
@@ -143,7 +144,7 @@ def solve_reference(
 
         found = lp_plan(problem, pairs, name, integer=integer, time_limit=time_limit, verbose=verbose)
         funds, limited = found.funds, found.limited
-    return _proved(problem, funds, feasible, limited=limited, solver=solver)
+    return _proved(whole, funds, feasible, limited=limited, solver=solver)
 
 
 def _proved(

@@ -137,7 +137,7 @@ class _Repair:
             rows = np.flatnonzero((empty > 0) & may_see(f) & ~(chosen == f).any(1))
             if rows.size > wanted:
                 value = self.revenue.column(int(f), rows).astype(np.float64)
-                value += empty[rows] * (2 * self.problem.max_revenue + 1.0)
+                value += empty[rows] * (2 * self.problem.max_revenue or 1.0)
                 rows = rows[_largest(value, wanted)]
             chosen[rows, (chosen[rows] == EMPTY).argmax(1)] = f
             empty[rows] -= 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation.blocks import read_blocks
+from ptofa_gpu.allocation.labels import is_frame, read_revenue
 from ptofa_gpu.allocation.passes import Passes
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.device import to_device
@@ -29,10 +30,32 @@ def in_units(price: np.ndarray, largest: float, all_slots: bool) -> tuple[int, n
     lift : float
         Added to every value where all slots are to be filled, so that whatever may be seen is worth more than nothing.
     """
-    largest = max(largest, float(np.abs(price).max()), 2.0**-100)
+    largest = max(largest, float(np.abs(price).max())) or 1.0
     shift = int(61 - key_bits(price.size) - np.frexp(4 * largest)[1])
     lift = float(np.rint(np.ldexp(2 * largest, shift))) + 1 if all_slots else 0.0
     return shift, np.rint(np.ldexp(price, shift)), lift
+
+
+#: More than any customers there are, so that all slots are to be filled and every fund may be chosen.
+ANY_QUOTA = 1 << 40
+
+
+def _in_the_plans_order(frame: Any, made_for: AllocationProblem) -> Any:
+    """A frame of revenue with its columns in the order of the plan's funds."""
+    import narwhals as nw
+
+    read = read_revenue(frame)
+    if not read.named[1]:
+        return frame
+    assert read.funds is not None
+    found = made_for.axes[1].positions(read.funds, "revenue")
+    if found.size < made_for.n_funds:
+        left = [made_for.names[f] for f in np.setdiff1d(np.arange(made_for.n_funds), found)[:5]]
+        raise InputError(f"revenue has {found.size} funds (columns); the plan was made for {made_for.n_funds}: {left}.")
+    order = [read.funds[i] for i in np.argsort(found)]
+    known = nw.from_native(frame, eager_only=True)
+    keep = ["customer"] if "customer" in known.columns else []
+    return frame[keep + order] if read.backend == "pandas" else known.select(keep + order).to_native()
 
 
 def assign(plan: AllocationPlan, revenue: Any, tolerance: Any, eligible: Any, k: Any, excluded: Any) -> Any:
@@ -49,19 +72,23 @@ def assign(plan: AllocationPlan, revenue: Any, tolerance: Any, eligible: Any, k:
         tolerance, eligible = (None if x is None else np.asarray(x)[None] for x in (tolerance, eligible))
     if tolerance is None and made_for.risk.any():
         raise InputError("tolerance is missing: the plan's funds have risk levels, and new customers need theirs.")
-    blocks = read_blocks(revenue)
-    if blocks.shape[1] != made_for.n_funds:
-        raise InputError(f"revenue has {blocks.shape[1]} funds (columns); the plan was made for {made_for.n_funds}.")
-    customers = AllocationProblem(
+    if is_frame(revenue):
+        revenue = _in_the_plans_order(revenue, made_for)
+    elif (width := read_blocks(revenue).shape[1]) != made_for.n_funds:
+        raise InputError(f"revenue has {width} funds (columns); the plan was made for {made_for.n_funds}.")
+    asked = AllocationProblem(
         revenue,
-        np.zeros(made_for.n_funds, np.int64),
+        np.full(made_for.n_funds, ANY_QUOTA),
         made_for.k if k is None else k,
         tolerance,
         None if tolerance is None else made_for.risk,
         eligible,
         made_for.names,
+        fund_ids=made_for.fund_ids,
         excluded=excluded,
     )
+    # where slots may stay empty E itself is compared with prices: no constants are taken off
+    customers = asked if made_for.case == "under" else asked.core().problem
     shift, units, lift = in_units(plan.price, customers.max_revenue, made_for.case != "under")
     everyone = Passes.over(customers, customers.revenue_blocks(), 2.0**shift)
     chosen = everyone.empty_plan()

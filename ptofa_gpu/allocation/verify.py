@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ptofa_gpu.allocation._exact import exact_sum
+from ptofa_gpu.allocation._exact import exact_fraction, exact_sum, relative_gap
+from ptofa_gpu.allocation.plan import OPTIMAL_GAP
 from ptofa_gpu.errors import AllocationError
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
     from ptofa_gpu.allocation.problem import AllocationProblem
 
-#: Relative difference between the stated and the recounted objective that rounding explains.
-_REVENUE_TOLERANCE = 1e-9
+#: Of the sum of |E| over what was chosen: how far the stated objective may be from the recounted one, which is exact
+#: but for its last rounding.
+_REVENUE_TOLERANCE = 1e-14
+STATUSES = ("optimal", "feasible", "infeasible", "time_limit")
 
 
 def verify(plan: AllocationPlan) -> None:
@@ -38,8 +42,11 @@ def verify(plan: AllocationPlan) -> None:
             f"unfilled is stated as {plan.unfilled:,}; {problem.slots - int(counts.sum()):,} are empty."
         )
     _check_quotas(plan, counts)
-    if not math.isclose(total, plan.objective, rel_tol=_REVENUE_TOLERANCE, abs_tol=_REVENUE_TOLERANCE * magnitude):
-        raise AllocationError(f"objective is stated as {plan.objective!r}; the plan's exposures earn {total!r}.")
+    if not abs(total - plan.objective) <= _REVENUE_TOLERANCE * magnitude:
+        raise AllocationError(
+            f"objective is stated as {plan.objective!r}; the plan's exposures earn {total!r}. Either the plan or the "
+            "revenue was changed since it was made."
+        )
     _check_certificate(plan, funds, magnitude)
 
 
@@ -47,9 +54,9 @@ def _check_rows(problem: AllocationProblem, funds: np.ndarray) -> tuple[np.ndarr
     """Each customer's row on its own; gives exposures, revenue, and the sum of |revenue|."""
     n_funds = problem.n_funds
     counts = np.zeros(n_funds, np.int64)
-    parts: list[float] = []
+    core, total = problem.core(), Fraction(0)
     sizes: list[float] = []
-    for lo, hi, block_revenue in problem.host_blocks():
+    for lo, hi, block_revenue in core.problem.host_blocks():
         block = funds[lo:hi]
         if block.min() < -1 or block.max() >= n_funds:
             u, j = np.argwhere((block < -1) | (block >= n_funds))[0]
@@ -83,9 +90,11 @@ def _check_rows(problem: AllocationProblem, funds: np.ndarray) -> tuple[np.ndarr
             raise AllocationError(f"customer row {u} may not see fund {f} ({problem.names[f]!r}): {why}.")
         counts += np.bincount(fund, minlength=n_funds)
         earned = block_revenue[row, fund].astype(np.float64)
-        parts.append(exact_sum(earned))
-        sizes.append(float(np.abs(earned).sum()))
-    return counts, math.fsum(parts), math.fsum(sizes)
+        total += exact_fraction(earned)
+        if core.constants is not None:
+            earned = earned + core.constants[lo:hi][row]
+        sizes.append(exact_sum(np.abs(earned)))
+    return counts, float(total + core.on_top((funds >= 0).sum(1).astype(np.float64))), math.fsum(sizes)
 
 
 def _check_quotas(plan: AllocationPlan, counts: np.ndarray) -> None:
@@ -130,19 +139,44 @@ def _slots(n: int) -> str:
 
 
 def _check_certificate(plan: AllocationPlan, funds: np.ndarray, magnitude: float) -> None:
-    # a bound is a sum of prices and reduced values, each as large as the largest revenue even where the plan earns 0
-    slack = _REVENUE_TOLERANCE * max(magnitude, plan.problem.max_revenue)
-    if plan.bound < plan.objective - slack:
-        raise AllocationError(f"bound {plan.bound!r} is below the objective {plan.objective!r}.")
-    if plan.status != "optimal":
+    """That no plan earns more than the stated bound, and that the stated gap and status follow from it."""
+    if plan.status not in STATUSES:
+        raise AllocationError(f"status is {plan.status!r}; it is one of {', '.join(STATUSES)}.")
+    if math.isnan(plan.bound):
+        if plan.status == "optimal":
+            raise AllocationError("status is 'optimal' without a bound that proves it.")
         return
-    if math.isnan(plan.bound) or plan.price is None:
-        raise AllocationError("status is 'optimal' without a bound and prices that prove it.")
+    if plan.bound < plan.objective:
+        raise AllocationError(f"bound {plan.bound!r} is below the objective {plan.objective!r}.")
+    gap = relative_gap(plan.bound, plan.objective, magnitude)
+    if plan.status == "optimal" and not gap <= OPTIMAL_GAP:
+        raise AllocationError(
+            f"status is 'optimal' and the gap is {gap:.3g}: the plan earns {plan.objective!r}, the bound is "
+            f"{plan.bound!r}."
+        )
     from ptofa_gpu.allocation.certificate import complementary_slackness, dual_bound
 
-    bound = dual_bound(plan.problem, plan.price)
-    if not math.isclose(bound, plan.bound, rel_tol=_REVENUE_TOLERANCE, abs_tol=slack):
-        raise AllocationError(f"bound is stated as {plan.bound!r}; the prices give {bound!r}.")
-    broken = complementary_slackness(plan.problem, funds, plan.price, 1e-6 * max(1.0, plan.problem.max_revenue))
-    if broken:
-        raise AllocationError(f"the prices do not prove the plan optimal: {broken[0]}")
+    if plan.price is None:
+        raise AllocationError("a bound is stated without the prices that prove it.")
+    exposures = int((funds >= 0).sum())
+    short = int(np.maximum(plan.problem.quota_low - plan.exposures, 0).sum())
+    if plan.status == "infeasible":
+        low = plan.problem.quota_low if plan.problem.has_ranges else np.zeros(1, np.int64)
+        towards = int(low.sum()) - short if plan.problem.has_ranges else 0
+        bound = dual_bound(plan.problem, plan.price, exposures=exposures, towards_low=towards)
+    else:
+        bound = dual_bound(plan.problem, plan.price)
+    if bound > plan.bound and not relative_gap(bound, plan.bound, magnitude) <= OPTIMAL_GAP:
+        raise AllocationError(
+            f"the bound is stated as {plan.bound!r}; the prices prove {bound!r} only. Either the prices are not those "
+            "of this plan, or the revenue is not what it was made from."
+        )
+    if plan.status == "optimal":
+        # No condition can be missed by more than the gap in currency, or by rounding: revenue is rounded to units of
+        # which a bonus of 4 (F + 2) max |E| has 2^59 less the bits of a fund's number.
+        n_funds, largest = plan.problem.n_funds, max(plan.problem.core().problem.max_revenue, np.abs(plan.price).max())
+        unit = float(largest) * 8 * (n_funds + 2) * 2.0 ** ((n_funds + 1).bit_length() - 59)
+        missed = 4 * unit + plan.bound - plan.objective
+        broken = complementary_slackness(plan.problem, funds, plan.price, missed)
+        if broken:
+            raise AllocationError(f"the prices do not prove the plan optimal: {broken[0]}")

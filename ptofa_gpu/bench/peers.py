@@ -82,7 +82,7 @@ def _peer(funds_of: Callable[[AllocationProblem, Pairs, float | None], tuple[np.
 
         funds, limited = funds_of(problem, eligible_pairs(problem, _MOST_PAIRS), time_limit)
         plan = AllocationPlan(problem, funds.astype(np.int16), "reference", "feasible")
-        plan.status = "time_limit" if limited else decide_status(problem, plan.exposures)
+        plan.status = "time_limit" if limited else decide_status(plan)
         return plan
 
     return solve

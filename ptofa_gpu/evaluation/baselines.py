@@ -68,6 +68,6 @@ def random_plan(problem: AllocationProblem, *, seed: int = 0) -> AllocationPlan:
     start = time.perf_counter()
     funds = random_funds(problem, seed=seed)
     seconds = time.perf_counter() - start
-    exposures = np.bincount(funds[funds >= 0], minlength=problem.n_funds)
-    status = decide_status(problem, exposures)
-    return AllocationPlan(problem, funds, method="random", status=status, seconds=seconds, device="cpu")
+    plan = AllocationPlan(problem, funds, method="random", status="feasible", seconds=seconds, device="cpu")
+    plan.status = decide_status(plan)
+    return plan

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba as nb
 import numpy as np
-
-from ptofa_gpu.ops._rows import CHUNK, fixed, n_chunks
 
 
 @nb.njit(parallel=True, cache=True)
@@ -47,33 +46,55 @@ def count_funds(chosen: Any, funds: int) -> np.ndarray:
     return count_values(chosen, -2, funds + 2)
 
 
+#: Biased exponents of float32, and how many numbers `_earned` keeps for them: positive values, then negative ones.
+EXPONENTS = 256
+
+
 @nb.njit(parallel=True, cache=True)
-def _earned(revenue, chosen, scale):
+def _earned(bits, chosen, threads):
     rows = chosen.shape[0]
-    chunks = n_chunks(rows)
-    part = np.zeros(chunks, np.int64)
-    for c in nb.prange(chunks):
-        total = np.int64(0)
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
+    part = np.zeros((threads, 2 * EXPONENTS), np.int64)
+    for t in nb.prange(threads):
+        own = np.zeros(2 * EXPONENTS, np.int64)
+        for u in range(rows * t // threads, rows * (t + 1) // threads):
             for j in range(chosen.shape[1]):
                 if chosen[u, j] >= 0:
-                    total += fixed(revenue[u, chosen[u, j]], scale)
-        part[c] = total
-    return part.sum()
+                    b = bits[u, chosen[u, j]]
+                    exponent = (b >> 23) & 0xFF
+                    mantissa = (b & 0x7FFFFF) | (0x800000 if exponent else 0)
+                    own[(EXPONENTS if b < 0 else 0) + exponent] += mantissa
+        part[t] = own
+    return part.sum(0)
 
 
-def earned(revenue: Any, chosen: Any, shift: int) -> int:
-    """Sum of E over the slots that hold a fund, in fixed point: round(E x 2^shift); exact, in any order.
+def earned(revenue: Any, chosen: Any) -> tuple[int, int]:
+    """Sum of E over the slots that hold a fund, and of |E|: exact, as whole multiples of 2^-149.
+
+    Every float32 is such a multiple, so mantissas are added up by exponent and nothing is rounded: however far values
+    lie apart, in any order, on every device.
 
     Parameters
     ----------
     revenue : (U, F) float32
     chosen : (U, K) int16, on the same device
-    shift : int
-        Such that no sum passes 62 bits (`AllocationProblem.fixed_point_shift`).
     """
-    if not isinstance(revenue, np.ndarray):
+    if isinstance(revenue, np.ndarray):
+        sums = _earned(revenue.view(np.int32), chosen, nb.get_num_threads())
+    else:
         from ptofa_gpu.ops import _kernels
 
-        return _kernels.device_module().earned(revenue, chosen, shift)
-    return int(_earned(revenue, chosen, 2.0**shift))
+        sums = _kernels.device_module().earned(revenue, chosen)
+    return exact_sums(sums)
+
+
+def exact_sums(sums: np.ndarray) -> tuple[int, int]:
+    """What (512,) sums of mantissas by exponent come to: the sum of values, and of their sizes, in 2^-149."""
+    gains, losses = (
+        sum(int(n) << max(e - 1, 0) for e, n in enumerate(half) if n) for half in sums.reshape(2, EXPONENTS).tolist()
+    )
+    return gains - losses, gains + losses
+
+
+def in_currency(units: int) -> float:
+    """A sum of `earned` as the nearest float64."""
+    return math.ldexp(float(units), -149)

@@ -17,16 +17,28 @@ def problem():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"method": "best"}, "choose one of optimal, heuristic"),
+        ({"method": "best"}, "choose one of 'optimal', 'heuristic'"),
         ({"method": "heuristic", "device": "tpu"}, "'tpu'"),
         ({"method": "heuristic", "tail": "long"}, "tail='long'"),
         (
             {"method": "heuristic", "solver": "highs"},
-            "no option solver; its options: block_rows, max_memory, on_infeasible, repair",
+            "no option solver. Its options: block_rows, max_memory, on_infeasible, repair",
         ),
-        ({"method": "topk", "repair": True}, "its options: block_rows, max_memory"),
-        ({"method": "heuristic", "on_infeasible": "ignore"}, "'raise' or 'relax'"),
+        ({"method": "topk", "repair": True}, "Its options: block_rows, max_memory"),
+        ({"method": "heuristic", "on_infeasible": "ignore"}, "choose one of 'raise', 'relax'"),
         ({"method": "heuristic", "time_limit": -1}, "time_limit is -1"),
+        ({"method": "heuristic", "time_limit": "1"}, "time_limit is '1'"),
+        ({"method": "heuristic", "time_limit": float("nan")}, "time_limit is nan"),
+        ({"method": "heuristic", "repair": "no"}, "repair is 'no'; it needs True or False"),
+        ({"method": "heuristic", "tial": "zero"}, "no option tial; did you mean 'tail'"),
+        ({"method": "reference", "integer": 1}, "integer is 1"),
+        ({"method": "reference", "solver": 7}, "solver is 7"),
+        ({"method": ["optimal"]}, "method=.'optimal'. is not known"),
+        ({"seed": "x"}, "seed is 'x'"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"progress": "yes"}, "progress is 'yes'"),
+        ({"block_rows": 0}, "block_rows is 0"),
+        ({"max_memory": "lots"}, "max_memory is 'lots'"),
     ],
 )
 def test_bad_arguments(problem, arguments, words):

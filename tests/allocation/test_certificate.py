@@ -241,5 +241,5 @@ def test_bad_input_is_named():
         residual_arcs(problem, np.array([[0], [2]]))
     with pytest.raises(InputError, match="2 exposures of 1"):
         shadow_prices(problem, np.array([[0], [0]]))
-    with pytest.raises(InputError, match="one a fund"):
+    with pytest.raises(InputError, match="one finite price for each of the 2 funds"):
         complementary_slackness(problem, np.array([[0], [1]]), [1.0])

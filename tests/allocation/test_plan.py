@@ -89,7 +89,7 @@ def test_verify_recounts_what_is_stated():
         ("unfilled", 5, "unfilled is stated as 5"),
         ("exposures", np.array([3, 3, 2, 4]), "exposures of fund 2"),
         ("bound", 0.5, "bound 0.5 is below"),
-        ("status", "optimal", "without a bound and prices"),
+        ("status", "optimal", "without a bound that proves it"),
         ("funds", np.zeros((3, 1), np.int16), "funds has shape"),
         ("funds", np.zeros((12, 1)), "dtype float64"),
     ):

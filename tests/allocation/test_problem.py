@@ -214,7 +214,7 @@ def test_pandas_series_are_taken_for_every_argument():
     import pandas as pd
 
     funds = pd.DataFrame({"quota": [2, 1, 1], "risk": [1, 2, 1], "name": list("abc")}, index=[7, 8, 9])
-    people = pd.Series([1, 2, 3, 1], index=[5, 6, 7, 8])
+    people = pd.Series([1, 2, 3, 1])
     eligible = pd.DataFrame(np.ones((4, 3), bool))
     problem = ptofa.AllocationProblem(
         pd.DataFrame(E), funds["quota"], 1, people, funds["risk"], eligible, names=funds["name"]
@@ -223,7 +223,7 @@ def test_pandas_series_are_taken_for_every_argument():
     assert problem.tolerance.tolist() == [1, 2, 3, 1]
     assert problem.names == ["a", "b", "c"]
     ranges = pd.DataFrame({"low": [0, 1, 0], "high": [2, 2, 2]})
-    problem = ptofa.AllocationProblem(E, ranges, pd.Series([1, 1, 0, 2]), excluded=pd.DataFrame({"u": [0], "f": [2]}))
+    problem = ptofa.AllocationProblem(E, ranges, pd.Series([1, 1, 0, 2]), excluded=pd.DataFrame([[0, 2]]).to_numpy())
     assert problem.quota_low.tolist() == [0, 1, 0]
     assert problem.slots_of.tolist() == [1, 1, 0, 2]
     assert not problem.eligible[0, 2]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptofa_gpu.ops import arcs, choices, order, price, swaps, totals
+from ptofa_gpu.ops import arcs, choices, largest, order, price, swaps, totals
 from tests.ops import reference
 from tests.ops.cases import SCALE, PriceCase
 
@@ -82,12 +82,33 @@ def check_arc_candidates(ops, put, get, case: PriceCase, first: int = 0, stride:
 
 
 def check_totals(ops, put, get, case: PriceCase):
-    funds, shift = case.risk.size, 20
+    funds = case.risk.size
     counts = totals.count_funds(case.chosen, funds)
     _same([ops.count_funds(put(case.chosen), funds)], [counts], [reference.count_funds(case.chosen, funds)])
     assert counts.sum() == case.chosen.size
-    sums = ops.earned(put(case.revenue), put(case.chosen), shift), totals.earned(case.revenue, case.chosen, shift)
-    assert sums == (reference.earned(case.revenue, case.chosen, shift),) * 2
+    # exponents far apart, subnormal numbers and both zeros
+    far = np.random.default_rng(funds).choice(
+        np.float32([2**-149, 1e-40, 1, 2**90, -0.0, 0.0, -1e-3]), case.revenue.shape
+    )
+    for revenue in (case.revenue, case.revenue * far, far):
+        sums = totals.exact_sums(ops.earned(put(revenue), put(case.chosen))), totals.earned(revenue, case.chosen)
+        assert sums == (reference.earned(revenue, case.chosen),) * 2
+
+
+def check_largest(ops, put, get, case: PriceCase):
+    wanted = np.random.default_rng(case.risk.size).random(case.risk.size) < 0.7
+    whole = case.revenue.copy()
+    whole[-1, 0] = np.nan
+    for revenue in (case.revenue, whole, np.full_like(whole, -np.inf)):
+        for flags in (wanted, np.ones_like(wanted)):
+            arguments = *case.data[1:], case.slots, flags
+            got = ops.largest(put(revenue), *map(put, arguments[:-1]), flags)
+            twin = largest.largest(revenue, *arguments)
+            plain = reference.largest(revenue, *arguments)
+            _same([np.array(got, np.int32).view(np.float32), twin], [plain, plain])
+    free = np.zeros(len(whole), np.int8), np.zeros(case.risk.size, np.int8), None, None, np.ones_like(wanted)
+    assert np.isnan(largest.largest(whole, *free)).all()
+    assert largest.largest(case.revenue, *free) == (np.abs(case.revenue).max(),) * 2
 
 
 def check_order_slots(ops, put, get, case: PriceCase):

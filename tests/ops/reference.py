@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 
@@ -122,10 +124,17 @@ def count_funds(chosen, funds):
     return np.array([(chosen == f).sum() for f in range(-2, funds)])
 
 
-def earned(revenue, chosen, shift):
-    """Revenue of all slots that hold a fund, each rounded to a multiple of 2^-shift, in these."""
-    held = [float(revenue[u, f]) for u, row in enumerate(chosen.tolist()) for f in row if f >= 0]
-    return sum(int(np.rint(x * 2.0**shift)) for x in held)
+def earned(revenue, chosen):
+    """Revenue of all slots that hold a fund, and the sum of its sizes, in whole multiples of 2^-149."""
+    held = [Fraction(float(revenue[u, f])) * 2**149 for u, row in enumerate(chosen.tolist()) for f in row if f >= 0]
+    return sum(map(int, held)), sum(map(int, map(abs, held)))
+
+
+def largest(revenue, tolerance, risk, mask, slots, wanted):
+    """The largest |E| of the pairs that can be chosen, and of all that customers may see."""
+    size = np.where(eligible(tolerance, risk, mask), np.abs(revenue), 0)
+    choosable = wanted[None, :] & (True if slots is None else slots[:, None] > 0)
+    return np.max(np.where(choosable, size, 0)), np.max(size)
 
 
 def order(revenue, chosen):
