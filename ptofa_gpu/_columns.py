@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,24 +20,51 @@ class ColumnError(ValueError):
 
 
 def eager(frame: Any, what: str) -> Eager:
-    """`frame` as an eager narwhals frame; a lazy one is collected.
+    """`frame` as an eager narwhals frame whose columns have names of their own, as text; a lazy one is collected.
 
     Raises
     ------
     InputError
         When `frame` is no data frame; `what` names it in the message.
+    SchemaError
+        When two columns have one name, or a name is neither text nor a whole number.
     """
-    if isinstance(frame, nw.DataFrame):
-        return frame
     try:
-        known = nw.from_native(frame)
+        known = frame if isinstance(frame, nw.DataFrame) else nw.from_native(frame)
+    except nw.exceptions.DuplicateError as e:
+        raise SchemaError(f"{what} cannot be used:", _repeated(_names(frame), what)) from e
     except TypeError as e:
         kind = f"{type(frame).__module__}.{type(frame).__qualname__}".removeprefix("builtins.")
         raise InputError(
             f"{what} is a {kind}, not a data frame. Pass a pandas, Polars, PyArrow or cuDF frame (or another that "
             "narwhals knows)."
         ) from e
-    return known.collect() if isinstance(known, nw.LazyFrame) else known
+    if isinstance(known, nw.LazyFrame):
+        known = known.collect()
+    names = known.columns
+    if all(type(name) is str for name in names):
+        return known
+    # pandas numbers columns that nobody named
+    text: dict[Any, str] = {n: str(n) for n in names if isinstance(n, (str, int, np.integer))}
+    problems = [f"{what}: the name of a column is {n!r}; give it a name that is text" for n in names if n not in text]
+    problems += _repeated(list(text.values()), what)
+    if problems:
+        raise SchemaError(f"{what} cannot be used:", problems)
+    return known.rename(text)
+
+
+def _names(frame: Any) -> list[Any]:
+    """Column names of a frame that narwhals does not take."""
+    return list(frame.column_names if hasattr(frame, "column_names") else frame.columns)
+
+
+def _repeated(names: list[Any], what: str) -> list[str]:
+    """One line for each name that several columns have."""
+    return [
+        f"{what}: {names.count(n)} columns have the name {n!r}; rename them, or drop all but one"
+        for n in dict.fromkeys(names)
+        if names.count(n) > 1
+    ]
 
 
 def arrow_column(frame: Eager, name: str) -> pa.Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, keys, texts
-from ptofa_gpu.errors import DegenerateModelError, SchemaError
+from ptofa_gpu._dates import days, is_date
+from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 #: Names of the splits; ``LogArrays.split`` holds their positions.
 SPLITS = ("train", "validation", "test")
-#: Shares of customers in each split where the log does not say.
+#: Shares of customers, or of exposures by day, in each split where the log does not say.
 SPLIT_SHARES = (0.8, 0.1, 0.1)
+Split = Literal["customer", "day"]
 #: What int8 holds: the widest range a tolerance or risk level may have.
 LEVEL_RANGE = (-128, 127)
 
@@ -69,6 +71,7 @@ def check_log(
     *,
     tolerance_range: tuple[int, int] = LEVEL_RANGE,
     seed: int = 0,
+    split: Split | None = None,
 ) -> LogArrays:
     """Check an exposure log against its customers and funds.
 
@@ -76,8 +79,8 @@ def check_log(
     ----------
     log : data frame
         ``customer``, ``fund`` (ids), ``converted`` (boolean or 0/1), ``amount`` (currency, 0 where not converted);
-        optional ``split`` ("train", "validation", "test") and ``propensity`` (0 < p <= 1). Without ``split``, 80 % of
-        the customers train, 10 % validate and 10 % test, by a hash of `seed` and the customer's row.
+        optional ``split`` ("train", "validation", "test"), ``propensity`` (0 < p <= 1) and ``day`` (whole numbers or
+        dates).
     customers : data frame
         ``customer`` (unique); optional ``tolerance``.
     funds : data frame
@@ -87,15 +90,23 @@ def check_log(
     tolerance_range : (int, int)
         Smallest and largest tolerance and risk level that make sense for these data.
     seed : int
-        Of the split.
+        Of the split by customer.
+    split : {"customer", "day"}, optional
+        "customer": 80 % of the customers train, 10 % validate, 10 % test, by a hash of `seed` and the customer's row.
+        "day": the same shares of exposures, the earliest days train and the latest test; each day is in one split. By
+        default the log's column ``split`` says it, and where there is none it is "customer".
 
     Raises
     ------
+    InputError
+        For a split of another name.
     SchemaError
         Lists everything that is wrong, each with how many rows and an example.
     DegenerateModelError
         When nothing else is wrong but no exposure, or none to train on, converted.
     """
+    if split not in (None, "customer", "day"):
+        raise InputError(f"split is {split!r}; it is 'customer', 'day' or None (as the log says)")
     log, customers, funds = eager(log, "log"), eager(customers, "customers"), eager(funds, "funds")
     problems: list[str] = []
     customer_ids = _unique_ids(customers, "customer", "customers", problems)
@@ -114,17 +125,17 @@ def check_log(
     customer = _positions(log, "customer", customer_ids, "customers", problems)
     fund = _positions(log, "fund", fund_ids, "funds", problems)
     converted, amount = _outcome(log, problems)
-    split = _split(log, customer, seed, problems)
+    parts = _split(log, customer, seed, split, problems)
     propensity = _propensity(log, problems)
-    idle = None if converted is None else _no_positives(converted, split)
+    idle = None if converted is None else _no_positives(converted, parts)
     # what could not be read has left a problem; the test for None tells the type checker
-    if problems or customer is None or fund is None or converted is None or amount is None or split is None:
+    if problems or customer is None or fund is None or converted is None or amount is None or parts is None:
         raise SchemaError("The exposure log cannot be used:", problems + ([idle] if idle else []))
     if idle:
         raise DegenerateModelError(
             f"{idle}. A model of conversions needs some: check the `converted` column, or give a longer log."
         )
-    return LogArrays(customer, fund, converted, amount, split, propensity)
+    return LogArrays(customer, fund, converted, amount, parts, propensity)
 
 
 def split_by_customer(
@@ -148,6 +159,23 @@ def split_by_customer(
         z = z ^ (z >> np.uint64(31))
     u = (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return np.searchsorted(np.cumsum(shares[:2]), u, side="right").astype(np.int8)
+
+
+def split_by_day(day: np.ndarray, shares: tuple[float, float, float] = SPLIT_SHARES) -> np.ndarray:
+    """A split (N,) int8 by time: the earliest days train, the latest test, and no day falls in two splits.
+
+    Parameters
+    ----------
+    day : (N,) int64
+        Of each exposure; at least three different days.
+    shares : three floats
+        Of exposures in train, validation and test, met as closely as whole days allow with a day for each at least.
+    """
+    _, number, count = np.unique(day, return_inverse=True, return_counts=True)
+    last, before = len(count), np.cumsum(count) / len(day)  # share of exposures up to the end of each day
+    train = 1 + int(np.argmin(np.abs(before[: last - 2] - shares[0])))
+    validation = train + 1 + int(np.argmin(np.abs(before[train : last - 1] - shares[0] - shares[1])))
+    return np.searchsorted([train, validation], number, side="right").astype(np.int8)
 
 
 # -- the frames of customers and funds -----------------------------------------------------------------------------
@@ -252,8 +280,13 @@ def _outcome(log: Eager, problems: list[str]) -> tuple[np.ndarray | None, np.nda
     return (None if c is None else c == 1), amount
 
 
-def _split(log: Eager, customer: np.ndarray | None, seed: int, problems: list[str]) -> np.ndarray | None:
-    if "split" not in log.columns:
+def _split(
+    log: Eager, customer: np.ndarray | None, seed: int, by: Split | None, problems: list[str]
+) -> np.ndarray | None:
+    if by == "day":
+        day = _read(log, "day", "log", _days, problems)
+        return None if day is None else _split_by_day(log, day, problems)
+    if by == "customer" or "split" not in log.columns:
         return None if customer is None else split_by_customer(np.maximum(customer, 0), seed)
     read = _read(log, "split", "log", texts, problems)
     if read is None:
@@ -267,6 +300,31 @@ def _split(log: Eager, customer: np.ndarray | None, seed: int, problems: list[st
     if not unknown.size and not (split == 0).any():
         problems.append("log: split has no row 'train': there is nothing to learn from")
     return split
+
+
+def _days(column: pa.Array) -> np.ndarray:
+    """Days as numbers (N,) float64, NaN where missing."""
+    if not is_date(column.type):
+        return floats(column)
+    day, part = days(column)
+    return np.where(np.isnan(part), np.nan, day)
+
+
+def _split_by_day(log: Eager, day: np.ndarray, problems: list[str]) -> np.ndarray | None:
+    missing = np.flatnonzero(np.isnan(day))
+    fraction = np.flatnonzero(~np.isnan(day) & (day != np.floor(day)))
+    _report(problems, missing, log, "log", "day is missing", ["customer", "fund"])
+    _report(problems, fraction, log, "log", "day must be whole, or a date", ["day"])
+    if missing.size or fraction.size:
+        return None
+    there = np.unique(day).size
+    if there < len(SPLITS):
+        problems.append(
+            f"log: a split by day needs {len(SPLITS)} different days, one each for {', '.join(SPLITS)}; there "
+            f"{'is' if there == 1 else 'are'} {there}. Give a longer log, or split by customer"
+        )
+        return None
+    return split_by_day(day)
 
 
 def _propensity(log: Eager, problems: list[str]) -> np.ndarray | None:
