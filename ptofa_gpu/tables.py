@@ -48,7 +48,8 @@ def read_table(
         ``.parquet``, or a folder of such files (also partitioned: ``day=3/part-0.parquet`` has a column ``day``);
         ``.csv``, ``.tsv`` or ``.txt``, also with ``.gz`` or ``.zst`` behind; ``.feather`` or ``.arrow``.
     separator : str, optional
-        Between the fields of a CSV; by default the one of comma, semicolon, tab and bar that its first line shows.
+        Between the fields of a CSV: a character, or "tab". By default the one of comma, semicolon, tab and bar that its
+        first line shows.
     decimal : {".", ","}
         Decimal point of a CSV's numbers.
     id_type : {"text", "integer"}
@@ -82,6 +83,7 @@ def read_table(
     """
     import pyarrow as pa
 
+    separator = field_separator(separator)
     wanted = _checked(path, separator, decimal, id_type, types)
     file = Path(path)
     form, compression = _form(file)
@@ -120,6 +122,11 @@ _ADVICE = {
 }
 
 
+def field_separator(word: str | None) -> str | None:
+    """What stands between fields, from how it can be typed."""
+    return "\t" if word in ("tab", "\\t") else word
+
+
 def split_names(text: str) -> list[str]:
     """Names of columns from text in which commas stand between them.
 
@@ -144,9 +151,9 @@ def _checked(path: Any, separator: Any, decimal: Any, id_type: Any, types: Any) 
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path is a {type(path).__name__}; it is the name of a file")
     if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
-        raise InputError(f"separator is {separator!r}; it is one character, such as ';' (or None, to look at the file)")
+        raise InputError(f"separator={separator!r} is none: it is one character such as ';', or 'tab'")
     if decimal not in (".", ","):
-        raise InputError(f"decimal is {decimal!r}; it is '.' or ','")
+        raise InputError(f"decimal={decimal!r} is none: it is '.' or ','")
     if id_type not in ("text", "integer"):
         raise InputError(f"id_type is {id_type!r}; it is 'text' or 'integer'")
     if not isinstance(types, (Mapping, type(None))):

@@ -59,7 +59,8 @@ def _as_options(text: str) -> str:
     text = re.sub(r"\bblock_rows=(\d+)", r"--block-rows \1", text)
     lists = r"\b(exclude|categorical|customer_features|fund_features)=(\[[^\]]*\])"
     text = re.sub(lists, lambda m: f"{_option(m[1])} {shlex.quote(','.join(ast.literal_eval(m[2])))}", text)
-    text = re.sub(r"\bdecimal='(.)'", r"--decimal \1", text).replace("separator=", "--separator")
+    text = re.sub(r"\b(decimal|separator)='([^']*)'", lambda m: f"--{m[1]} {shlex.quote(m[2])}", text)
+    text = re.sub(r"\bseparator=", "--separator", text)
     named = r"\b(device|method|missing|on_infeasible|solver|tail|id_type|split)='([\w-]+)'"
     text = re.sub(named, lambda m: f"{_option(m[1])} {m[2]}", text)
     alone = r"(?<!-)\b(block_rows|max_memory|id_type|customer_features|fund_features)\b"

@@ -64,8 +64,6 @@ def flowing(text: str) -> str:
 
 def table_reader(separator: str | None, decimal: str, id_type: IdChoice) -> Callable[..., Any]:
     """`read_table` with what the command line says of the files' form."""
-    if separator is not None:
-        separator = {"tab": "\t", "\\t": "\t"}.get(separator.lower(), separator)
     return partial(read_table, separator=separator, decimal=decimal, id_type=id_type.value)
 
 

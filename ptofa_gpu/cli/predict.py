@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ from ptofa_gpu.cli._shared import (
     table_reader,
 )
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.tables import is_saved_index
+from ptofa_gpu.tables import field_separator, is_saved_index
 
 
 def predict(
@@ -56,7 +57,7 @@ def predict(
 
     from ptofa_gpu._files import atomic_path
 
-    writers = {".parquet": _parquet, ".csv": _csv, ".npy": None}
+    writers: dict[str, Any] = {".parquet": _parquet, ".csv": partial(_csv, separator, decimal), ".npy": None}
     ending = output.suffix.lower()
     if ending not in writers:
         raise InputError(f"{output}: --output may end in {', '.join(writers)} here")
@@ -80,13 +81,13 @@ def predict(
     found = expected_revenue(trained, people, products, device=device.value, progress=progress)
     seconds, on = time.perf_counter() - begun, "cpu" if isinstance(found, np.ndarray) else "cuda"
     revenue = np.asarray(to_device(found, "cpu"))
-    with atomic_path(output) as partial:
+    with atomic_path(output) as unfinished:
         write = writers[ending]
         if write is None:
-            with partial.open("wb") as f:
+            with unfinished.open("wb") as f:
                 np.save(f, revenue, allow_pickle=False)
         else:
-            write(_table(people, products, revenue), partial)
+            write(_table(people, products, revenue), unfinished)
     n, f = revenue.shape
     if as_json:
         facts = {"revenue": str(output), "customers": n, "funds": f, "seconds": round(seconds, 3), "device": on}
@@ -121,7 +122,13 @@ def _parquet(table: Any, path: Path) -> None:
     parquet.write_table(table, path)
 
 
-def _csv(table: Any, path: Path) -> None:
+def _csv(separator: str | None, decimal: str, table: Any, path: Path) -> None:
+    """In the form in which the other tables are, so that ptofa allocate reads them with the same options."""
+    import pyarrow.compute as pc
     from pyarrow import csv
 
-    csv.write_csv(table, path)
+    if decimal == ",":
+        for i, name in enumerate(table.column_names[1:], start=1):
+            table = table.set_column(i, name, pc.replace_substring(table[i].cast("string"), ".", ","))
+    delimiter = field_separator(separator) or (";" if decimal == "," else ",")
+    csv.write_csv(table, path, csv.WriteOptions(delimiter=delimiter))
