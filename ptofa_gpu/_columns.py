@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
@@ -73,7 +74,7 @@ def arrow_column(frame: Eager, name: str) -> pa.Array:
 
     try:
         array = frame[name].to_arrow()
-    except (pa.ArrowException, TypeError) as e:
+    except (pa.ArrowException, TypeError, OverflowError) as e:
         reason = str(e).splitlines()[0]
         raise ColumnError(f"mixes values of different types ({reason}); give it one type") from e
     if isinstance(array, pa.ChunkedArray):
@@ -156,7 +157,9 @@ def floats(array: pa.Array) -> np.ndarray:
     if pt.is_null(kind):
         return np.full(len(array), np.nan)
     if not _is_number(kind):
-        raise ColumnError(f"has type {kind}; it needs numbers")
+        shown = next((repr(v) for v in array[:100].to_pylist() if v is not None), "") if _is_text(kind) else ""
+        hint = "; read it with decimal=','" if re.fullmatch(r"'-?\d+,\d+'", shown) else ""
+        raise ColumnError(f"has type {kind}{shown and f' ({shown})'}; it needs numbers{hint}")
     if pt.is_boolean(kind):
         array = array.cast(pa.int8())
     return array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)

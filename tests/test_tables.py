@@ -185,6 +185,13 @@ def test_zeros_in_front_make_text_also_far_down_a_file(tmp_path: Path) -> None:
         assert (read["branch"].type == pa.int64()) is whole, text
 
 
+def test_codes_are_the_same_categories_in_a_file_that_shows_no_zero_in_front(tmp_path: Path) -> None:
+    funds = pa.table({"fund": ["a"]})
+    learned = ptofa.Schema.infer(read_table(write(tmp_path, "customer,branch\n1,007\n2,100\n3,210\n")), funds)
+    later = read_table(write(tmp_path, "customer,branch\n8,210\n9,100\n"))
+    assert learned.encode_customers(later).categorical[:, 0].tolist() == [3, 2]
+
+
 def test_numbers_that_begin_whole_may_end_otherwise(tmp_path: Path) -> None:
     plain = "".join(f"{i},{i}\n" for i in range(300_000))
     assert read_table(write(tmp_path, f"customer,x\n{plain}y,0.5\n"))["x"].type == pa.float64()

@@ -13,7 +13,7 @@ import numpy as np
 from ptofa_gpu._columns import eager
 from ptofa_gpu.datasets.log import LEVEL_RANGE, SPLITS, LogArrays, Split, check_log
 from ptofa_gpu.datasets.truth import Truth
-from ptofa_gpu.errors import DegenerateModelError, SchemaError
+from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
 from ptofa_gpu.prediction.schema import Encoded, FeatureChoice, Schema
 
 if TYPE_CHECKING:
@@ -112,16 +112,23 @@ class ExposureData:
         DegenerateModelError
             When nothing is wrong but nothing converted.
         """
+        chosen: dict[str, Any] = {
+            "customer_features": customer_features,
+            "fund_features": fund_features,
+            "exclude": exclude,
+            "categorical": categorical,
+        }
+        if schema is not None and any(given is not None and given != () and given != [] for given in chosen.values()):
+            raise InputError(
+                f"schema says which columns are features already; give either it or any of {', '.join(chosen)}"
+            )
         frames = eager(log, "log"), eager(customers, "customers"), eager(funds, "funds")
         problems: list[str] = []
         if schema is None:
             try:
                 schema = Schema.infer(
                     *frames[1:],
-                    customer_features=customer_features,
-                    fund_features=fund_features,
-                    exclude=exclude,
-                    categorical=categorical,
+                    **chosen,
                     currency=currency,
                     name=name,
                 )

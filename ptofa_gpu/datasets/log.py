@@ -312,7 +312,7 @@ def _days(column: pa.Array) -> np.ndarray:
 
 def _split_by_day(log: Eager, day: np.ndarray, problems: list[str]) -> np.ndarray | None:
     missing = np.flatnonzero(np.isnan(day))
-    fraction = np.flatnonzero(~np.isnan(day) & (day != np.floor(day)))
+    fraction = np.flatnonzero(np.isinf(day) | (~np.isnan(day) & (day != np.floor(day))))
     _report(problems, missing, log, "log", "day is missing", ["customer", "fund"])
     _report(problems, fraction, log, "log", "day must be whole, or a date", ["day"])
     if missing.size or fraction.size:

@@ -37,7 +37,7 @@ def encode(frame: Eager, features: Sequence[Feature], what: str) -> Encoded:
             continue
         columns[f.kind].append(column)
         if lost:
-            unseen[f.name] = lost
+            unseen[f.column] = lost
     if problems:
         raise SchemaError(f"The frame of {what} does not fit the schema:", list(problems))
     n = len(frame)

@@ -118,6 +118,7 @@ class _Side:
         """The features; what is wrong with a column goes to `problems`."""
         if len(self.frame) == 0:
             problems.append(f"{self.what}: the frame has no rows")
+            return ()
         found: list[Feature] = []
         for name, kind in self.choice.items():
             if name not in self.frame.columns:

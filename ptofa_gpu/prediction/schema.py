@@ -80,7 +80,7 @@ class Encoded:
     numeric : (N, n_num) float32
         Standardised, dimensionless, finite.
     unseen : dict
-        Feature name -> rows whose value is not in the vocabulary, or missing. Features without such rows are absent.
+        Column -> rows whose value is not in the vocabulary, or missing. Columns without such rows are absent.
     """
 
     categorical: np.ndarray

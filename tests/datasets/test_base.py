@@ -164,6 +164,31 @@ def test_a_split_by_day_keeps_days_whole_and_their_order(make, dates: bool) -> N
     assert set(by_customer.split[by_customer.customer == 0].tolist()) in ({0}, {1}, {2})
 
 
+def test_a_schema_and_a_choice_of_features_are_not_both_taken() -> None:
+    frames = pd.DataFrame(log()), pd.DataFrame(customers()), pd.DataFrame(funds())
+    schema = ExposureData.from_frames(*frames).schema
+    assert ExposureData.from_frames(*frames, schema=schema, exclude=[]).schema is schema
+    for choice in ({"exclude": ["vip"]}, {"categorical": ["vip"]}, {"customer_features": ["vip"]}):
+        with pytest.raises(InputError, match="schema says which columns are features already"):
+            ExposureData.from_frames(*frames, schema=schema, **choice)
+
+
+def test_a_missing_date_is_told_once() -> None:
+    people = pd.DataFrame(customers()).assign(since=pd.to_datetime(["2024-01-01", None, *["2024-02-01"] * 4]))
+    data = ExposureData.from_frames(pd.DataFrame(log()), people, pd.DataFrame(funds()))
+    assert data.summary()["without_value"] == {"customers.region": 1, "customers.since": 1}
+
+
+def test_text_in_place_of_numbers_is_shown_with_what_to_do() -> None:
+    rows = log() | {"amount": ["0,0", "120,5", *["0,0"] * 6], "converted": ["no", "yes"] * 4}
+    with pytest.raises(SchemaError) as caught:
+        ExposureData.from_frames(pd.DataFrame(rows), pd.DataFrame(customers()), pd.DataFrame(funds()))
+    converted, amount = caught.value.problems
+    assert "column 'converted' has type" in converted
+    assert converted.endswith("('no'); it needs numbers")
+    assert amount.endswith("('0,0'); it needs numbers; read it with decimal=','")
+
+
 def test_a_split_by_day_needs_days_and_says_how_many() -> None:
     def problems(**columns) -> list[str]:
         rows = pd.DataFrame(log()).drop(columns="split").assign(**columns)
@@ -178,7 +203,8 @@ def test_a_split_by_day_needs_days_and_says_how_many() -> None:
         "log, or split by customer"
     )
     assert "day is missing: 1 of 8 rows" in problems(day=[1, 2, 3, None, 1, 2, 3, 4])[0]
-    assert "day must be whole, or a date" in problems(day=[1, 2, 3, 0.5, 1, 2, 3, 4])[0]
+    for strange in (0.5, np.inf):
+        assert "day must be whole, or a date" in problems(day=[1, 2, 3, strange, 1, 2, 3, 4])[0]
     assert "'day' has type" in problems(day=["mon"] * 8)[0]
     with pytest.raises(InputError, match="split is 'time'"):
         ExposureData.from_frames(*(pd.DataFrame(f()) for f in (log, customers, funds)), split="time")  # type: ignore[arg-type]
