@@ -57,7 +57,8 @@ def _as_options(text: str) -> str:
     """A message's advice for Python, as options of the command line."""
     text = re.sub(r"call allocate\(\.\.\., ([^)]*)\)", r"pass \1", text)
     text = re.sub(r"\bblock_rows=(\d+)", r"--block-rows \1", text)
-    lists = r"\b(exclude|categorical|customer_features|fund_features)=(\[[^\]]*\])"
+    word = r"(?:'[^']*'|\"[^\"]*\")"
+    lists = rf"\b(exclude|categorical|customer_features|fund_features)=(\[{word}(?:, {word})*\])"
     text = re.sub(lists, lambda m: f"{_option(m[1])} {shlex.quote(','.join(ast.literal_eval(m[2])))}", text)
     text = re.sub(r"\b(decimal|separator)='([^']*)'", lambda m: f"--{m[1]} {shlex.quote(m[2])}", text)
     text = re.sub(r"\bseparator=", "--separator", text)
