@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ptofa_gpu.prediction.revenue import expected_revenue as expected_revenue
     from ptofa_gpu.prediction.schema import Schema as Schema
     from ptofa_gpu.prediction.training import fit as fit
+    from ptofa_gpu.tables import read_table as read_table
 
 # public name -> module; imported on first use, so that `import ptofa_gpu` stays well under a second
 _EXPORTS = {
@@ -34,6 +35,7 @@ _EXPORTS = {
     "allocate": "ptofa_gpu.allocation.api",
     "expected_revenue": "ptofa_gpu.prediction.revenue",
     "fit": "ptofa_gpu.prediction.training",
+    "read_table": "ptofa_gpu.tables",
 }
 _MODULES = ("datasets", "errors", "evaluation", "reporting")
 __all__ = [*_EXPORTS, *_MODULES, "__version__"]  # noqa: PLE0604

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,24 +21,51 @@ class ColumnError(ValueError):
 
 
 def eager(frame: Any, what: str) -> Eager:
-    """`frame` as an eager narwhals frame; a lazy one is collected.
+    """`frame` as an eager narwhals frame whose columns have names of their own, as text; a lazy one is collected.
 
     Raises
     ------
     InputError
         When `frame` is no data frame; `what` names it in the message.
+    SchemaError
+        When two columns have one name, or a name is neither text nor a whole number.
     """
-    if isinstance(frame, nw.DataFrame):
-        return frame
     try:
-        known = nw.from_native(frame)
+        known = frame if isinstance(frame, nw.DataFrame) else nw.from_native(frame)
+    except nw.exceptions.DuplicateError as e:
+        raise SchemaError(f"{what} cannot be used:", _repeated(_names(frame), what)) from e
     except TypeError as e:
         kind = f"{type(frame).__module__}.{type(frame).__qualname__}".removeprefix("builtins.")
         raise InputError(
             f"{what} is a {kind}, not a data frame. Pass a pandas, Polars, PyArrow or cuDF frame (or another that "
             "narwhals knows)."
         ) from e
-    return known.collect() if isinstance(known, nw.LazyFrame) else known
+    if isinstance(known, nw.LazyFrame):
+        known = known.collect()
+    names = known.columns
+    if all(type(name) is str for name in names):
+        return known
+    # pandas numbers columns that nobody named
+    text: dict[Any, str] = {n: str(n) for n in names if isinstance(n, (str, int, np.integer))}
+    problems = [f"{what}: the name of a column is {n!r}; give it a name that is text" for n in names if n not in text]
+    problems += _repeated(list(text.values()), what)
+    if problems:
+        raise SchemaError(f"{what} cannot be used:", problems)
+    return known.rename(text)
+
+
+def _names(frame: Any) -> list[Any]:
+    """Column names of a frame that narwhals does not take."""
+    return list(frame.column_names if hasattr(frame, "column_names") else frame.columns)
+
+
+def _repeated(names: list[Any], what: str) -> list[str]:
+    """One line for each name that several columns have."""
+    return [
+        f"{what}: {names.count(n)} columns have the name {n!r}; rename them, or drop all but one"
+        for n in dict.fromkeys(names)
+        if names.count(n) > 1
+    ]
 
 
 def arrow_column(frame: Eager, name: str) -> pa.Array:
@@ -46,7 +74,7 @@ def arrow_column(frame: Eager, name: str) -> pa.Array:
 
     try:
         array = frame[name].to_arrow()
-    except (pa.ArrowException, TypeError) as e:
+    except (pa.ArrowException, TypeError, OverflowError) as e:
         reason = str(e).splitlines()[0]
         raise ColumnError(f"mixes values of different types ({reason}); give it one type") from e
     if isinstance(array, pa.ChunkedArray):
@@ -129,7 +157,9 @@ def floats(array: pa.Array) -> np.ndarray:
     if pt.is_null(kind):
         return np.full(len(array), np.nan)
     if not _is_number(kind):
-        raise ColumnError(f"has type {kind}; it needs numbers")
+        shown = next((repr(v) for v in array[:100].to_pylist() if v is not None), "") if _is_text(kind) else ""
+        hint = "; read it with decimal=','" if re.fullmatch(r"'-?\d+,\d+'", shown) else ""
+        raise ColumnError(f"has type {kind}{shown and f' ({shown})'}; it needs numbers{hint}")
     if pt.is_boolean(kind):
         array = array.cast(pa.int8())
     return array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)

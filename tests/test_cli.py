@@ -94,7 +94,7 @@ def test_the_phases_add_up_to_the_total(files: Path, capsys) -> None:
 def test_numbers_pass_through_without_pandas(files: Path) -> None:
     # importing it takes longer than reading a million rows
     pq.write_table(CUSTOMERS.set_column(0, "customer", pa.array([4, 3, 2, 1])), "numbered.parquet")
-    csv.write_csv(pa.table({"fund": [7, 9], "risk": [1, 3], "quota": [2, 2]}), "numbered.csv")
+    pq.write_table(pa.table({"fund": [7, 9], "risk": [1, 3], "quota": [2, 2]}), "funds.parquet")
     pq.write_table(
         pa.table({"customer": [1, 2, 3, 4], "7": E[::-1, 0].copy(), "9": E[::-1, 1].copy()}), "by-id.parquet"
     )
@@ -102,7 +102,7 @@ def test_numbers_pass_through_without_pandas(files: Path) -> None:
         "import atexit, gc, sys\n"
         "atexit.register(lambda: print('pandas' in sys.modules, gc.get_freeze_count() > 0))\n"
         "from ptofa_gpu.cli import main\n"
-        "main(['allocate', 'by-id.parquet', 'numbered.parquet', 'numbered.csv', '--device', 'cpu'])"
+        "main(['allocate', 'by-id.parquet', 'numbered.parquet', 'funds.parquet', '--device', 'cpu'])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     # nor are the objects of a finished command looked through for garbage

@@ -74,6 +74,9 @@ def read_frames(
 def _frame(native: Any, what: str, columns: list[str], problems: list[str]) -> Any:
     try:
         frame = eager(native, what)
+    except SchemaError as e:
+        problems += e.problems
+        return None
     except InputError as e:
         problems.append(str(e))
         return None
@@ -122,7 +125,10 @@ def _unique_ids(frame: Any, column: str, what: str, problems: list[str]) -> np.n
 def _numbers(frame: Any, column: str, what: str, problems: list[str]) -> np.ndarray:
     series = frame[column]
     if not series.dtype.is_numeric():
-        problems.append(f"{what}.{column} has type {series.dtype}; it needs whole numbers")
+        shown = series.drop_nulls().head(1).to_list()
+        such = f" (such as {shown[0]!r})" if shown else ""
+        kind = "numbers" if what == "revenue" else "whole numbers"
+        problems.append(f"{what}.{column} has type {series.dtype}{such}; it needs {kind}")
         return np.zeros(len(series), np.int64)
     empty = int(series.null_count())
     if empty:
@@ -153,6 +159,9 @@ def _pairs(excluded: Any, customer_ids: np.ndarray, fund_ids: np.ndarray, proble
     """Positions (n, 2) of excluded pairs; what is no frame is taken for positions already."""
     try:
         frame = eager(excluded, "excluded")
+    except SchemaError as e:
+        problems += e.problems
+        return None
     except InputError:
         return excluded
     lacking = [c for c in ("customer", "fund") if c not in frame.columns]
@@ -175,6 +184,9 @@ def _revenue(
     by_blocks = is_file(revenue) or are_blocks(revenue)
     try:
         frame = None if by_blocks else eager(revenue, "revenue")
+    except SchemaError as e:
+        problems += e.problems
+        return None, None
     except InputError:  # no frame, so an array of some library
         frame = None
     if frame is None:

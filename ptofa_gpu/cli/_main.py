@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import atexit
 import gc
 import re
+import shlex
 import warnings
 from typing import Any
 
@@ -55,6 +57,16 @@ def _as_options(text: str) -> str:
     """A message's advice for Python, as options of the command line."""
     text = re.sub(r"call allocate\(\.\.\., ([^)]*)\)", r"pass \1", text)
     text = re.sub(r"\bblock_rows=(\d+)", r"--block-rows \1", text)
-    text = re.sub(r"(?<!-)\b(block_rows|max_memory)\b", lambda m: f"--{m[1].replace('_', '-')}", text)
-    named = r"\b(device|method|missing|on_infeasible|solver|tail)='([\w-]+)'"
-    return re.sub(named, lambda m: f"--{m[1].replace('_', '-')} {m[2]}", text)
+    word = r"(?:'[^']*'|\"[^\"]*\")"
+    lists = rf"\b(exclude|categorical|customer_features|fund_features)=(\[{word}(?:, {word})*\])"
+    text = re.sub(lists, lambda m: f"{_option(m[1])} {shlex.quote(','.join(ast.literal_eval(m[2])))}", text)
+    text = re.sub(r"\b(decimal|separator)='([^']*)'", lambda m: f"--{m[1]} {shlex.quote(m[2])}", text)
+    text = re.sub(r"\bseparator=", "--separator", text)
+    named = r"\b(device|method|missing|on_infeasible|solver|tail|id_type|split)='([\w-]+)'"
+    text = re.sub(named, lambda m: f"{_option(m[1])} {m[2]}", text)
+    alone = r"(?<!-)\b(block_rows|max_memory|id_type|customer_features|fund_features)\b"
+    return re.sub(alone, lambda m: _option(m[1]), text)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

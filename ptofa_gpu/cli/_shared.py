@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ptofa_gpu.cli._config import read_config
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.tables import read_table, split_names
 
 
 class DeviceChoice(StrEnum):
@@ -21,9 +23,28 @@ class DeviceChoice(StrEnum):
     cuda = "cuda"
 
 
+class IdChoice(StrEnum):
+    """How ids are read from text."""
+
+    text = "text"
+    integer = "integer"
+
+
+#: What the help of each command says of its files.
+TABLE = "Parquet (a file or a folder), .csv (also .gz or .zst), .feather or .arrow"
+
 Device = Annotated[DeviceChoice, typer.Option(help="Where to work.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document and nothing else.")]
+Separator = Annotated[
+    str | None,
+    typer.Option(help="Between a CSV's fields: one character, or tab. By default what its first line shows."),
+]
+Decimal = Annotated[str, typer.Option(help="Decimal point of a CSV's numbers: . or ,")]
+IdType = Annotated[
+    IdChoice,
+    typer.Option(help="Ids of a CSV: text as written (00123 is not 123), or whole numbers where they are that."),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -41,22 +62,14 @@ def flowing(text: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in inspect.cleandoc(text).split("\n\n"))
 
 
-def read_table(path: Path, *, array: bool = False) -> Any:
-    """A table, or where `array` allows it a matrix, from a file; the name's ending says which."""
-    import numpy as np
-    import pyarrow as pa
-    from pyarrow import csv, parquet
+def table_reader(separator: str | None, decimal: str, id_type: IdChoice) -> Callable[..., Any]:
+    """`read_table` with what the command line says of the files' form."""
+    return partial(read_table, separator=separator, decimal=decimal, id_type=id_type.value)
 
-    # not parquet.read_table: it imports pandas, which takes longer than reading a million rows
-    readers: dict[str, Any] = {".parquet": lambda p: parquet.ParquetFile(p).read(), ".csv": csv.read_csv}
-    if array:
-        readers[".npy"] = lambda p: np.load(p, mmap_mode="r", allow_pickle=False)
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: files may end in {', '.join(readers)} here")
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
-    try:
-        return reader(path)
-    except (pa.ArrowException, ValueError, EOFError) as e:
-        raise InputError(f"{path} cannot be read as {path.suffix.lower()}: {e}") from e
+
+def names_of(given: list[str] | None, *tables: Any) -> list[str] | None:
+    """Columns from an option that may be repeated, each time with one name or several with commas between them."""
+    if not given:
+        return None
+    columns = {name for table in tables for name in table.column_names}
+    return [name for text in given for name in ([text] if text in columns else split_names(text))]

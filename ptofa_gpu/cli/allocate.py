@@ -14,7 +14,18 @@ import typer
 
 from ptofa_gpu._stdout import c_stdout_to
 from ptofa_gpu.cli._phases import Phases
-from ptofa_gpu.cli._shared import Config, Device, DeviceChoice, Json, read_table
+from ptofa_gpu.cli._shared import (
+    TABLE,
+    Config,
+    Decimal,
+    Device,
+    DeviceChoice,
+    IdChoice,
+    IdType,
+    Json,
+    Separator,
+    table_reader,
+)
 from ptofa_gpu.errors import AllocationError, InputError
 
 if TYPE_CHECKING:
@@ -57,24 +68,25 @@ def allocate(
     revenue: Annotated[
         Path,
         typer.Argument(
-            help="Expected revenue: .parquet or .csv (customer and one column a fund; or customer, fund, revenue), or "
-            ".npy whose rows and columns follow the other two files."
+            help="Expected revenue: a table (customer and one column a fund; or customer, fund, revenue), or .npy "
+            f"whose rows and columns follow the other two files. A table is {TABLE}."
         ),
     ],
     customers: Annotated[
-        Path, typer.Argument(help=".parquet or .csv with customer and, for risk limits, tolerance; k for own slots.")
+        Path, typer.Argument(help="A table with customer and, for risk limits, tolerance; k for own slots.")
     ],
     funds: Annotated[
         Path,
-        typer.Argument(
-            help=".parquet or .csv with fund, quota (or quota_low and quota_high) and, for risk limits, risk."
-        ),
+        typer.Argument(help="A table with fund, quota (or quota_low and quota_high) and, for risk limits, risk."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The plan: .parquet or .csv.")] = Path("plan.parquet"),
     k: Annotated[int | None, typer.Option("-k", help="Slots per customer; 1 where customers has no k.")] = None,
     excluded: Annotated[
-        Path | None, typer.Option(help=".parquet or .csv with customer and fund: pairs that may not be shown.")
+        Path | None, typer.Option(help="A table with customer and fund: pairs that may not be shown.")
     ] = None,
+    separator: Separator = None,
+    decimal: Decimal = ".",
+    id_type: IdType = IdChoice.text,
     method: Annotated[Method, typer.Option(help="The allocator.")] = Method.optimal,
     device: Device = DeviceChoice.auto,
     on_infeasible: Annotated[
@@ -123,8 +135,9 @@ def allocate(
         "max_memory": max_memory,
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    tables = read_table(revenue, array=True), read_table(customers), read_table(funds)
-    pairs = None if excluded is None else read_table(excluded)
+    read = table_reader(separator, decimal, id_type)
+    tables = read(revenue, array=True), read(customers), read(funds)
+    pairs = None if excluded is None else read(excluded)
     phases.done("read")
     problem = AllocationProblem.from_frames(*tables, k, excluded=pairs, missing=missing.value)
     del tables, pairs

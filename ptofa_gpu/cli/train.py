@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptofa_gpu.cli._shared import Config, Device, DeviceChoice, Json, Seed, read_table
+from ptofa_gpu.cli._shared import (
+    TABLE,
+    Config,
+    Decimal,
+    Device,
+    DeviceChoice,
+    IdChoice,
+    IdType,
+    Json,
+    Seed,
+    Separator,
+    names_of,
+    table_reader,
+)
 from ptofa_gpu.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,16 +46,23 @@ class Debias(StrEnum):
     none = "none"
 
 
+class SplitChoice(StrEnum):
+    """What the log is split by."""
+
+    customer = "customer"
+    day = "day"
+
+
 def train(
     log: Annotated[
         Path,
         typer.Argument(
-            help=".parquet or .csv, one row an exposure: customer, fund, converted, amount; day, split or "
-            "propensity where known."
+            help="One row an exposure: customer, fund, converted, amount; day, split or propensity where known. "
+            f"{TABLE}."
         ),
     ],
-    customers: Annotated[Path, typer.Argument(help=".parquet or .csv: customer, tolerance, and any features.")],
-    funds: Annotated[Path, typer.Argument(help=".parquet or .csv: fund, risk, quota, and any features.")],
+    customers: Annotated[Path, typer.Argument(help="customer, tolerance, and any features; the same forms.")],
+    funds: Annotated[Path, typer.Argument(help="fund, risk, quota, and any features; the same forms.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model: .ckpt.")] = Path("model.ckpt"),
     method: Annotated[str, typer.Option(help="The model, by name: ptofa, ziln, esmm, mmoe, ...")] = "ptofa",
     epochs: Annotated[int, typer.Option(help="Epochs at most.")] = 30,
@@ -51,6 +71,23 @@ def train(
     dropout: Annotated[float, typer.Option(help="Share of units left out of each step.")] = 0.1,
     batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 512,
     debias: Annotated[Debias, typer.Option(help="What undoes the bias of who was shown what.")] = Debias.auto,
+    customer_features: Annotated[
+        list[str] | None, typer.Option(help="Columns of customers that are features, with commas; by default all.")
+    ] = None,
+    fund_features: Annotated[
+        list[str] | None, typer.Option(help="Columns of funds that are features, with commas; by default all.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Columns that are no features, with commas.")] = None,
+    categorical: Annotated[
+        list[str] | None, typer.Option(help="Columns to take as categories although they hold numbers, with commas.")
+    ] = None,
+    split: Annotated[
+        SplitChoice | None,
+        typer.Option(help="By customer, or by the log's day: the latest test. By default as its column split says."),
+    ] = None,
+    separator: Separator = None,
+    decimal: Decimal = ".",
+    id_type: IdType = IdChoice.text,
     currency: Annotated[str, typer.Option(help="Unit of the amounts, for texts.")] = "",
     seed: Seed = 0,
     device: Device = DeviceChoice.auto,
@@ -64,15 +101,25 @@ def train(
     ptofa train log.parquet customers.parquet funds.csv -o model.ckpt
 
     ptofa train log.parquet customers.parquet funds.csv --method esmm --epochs 10 --json
+
+    ptofa train log.csv.gz customers.csv funds.csv --decimal , --split day --exclude email,phone --categorical branch
     """
     if output.suffix.lower() != MODEL_ENDING:
         raise InputError(f"{output}: --output must end in {MODEL_ENDING}")
-    frames = [read_table(path) for path in (log, customers, funds)]
+    read = table_reader(separator, decimal, id_type)
+    frames = [read(path) for path in (log, customers, funds)]
     from ptofa_gpu.datasets import ExposureData
     from ptofa_gpu.prediction.model import RevenueModel
     from ptofa_gpu.prediction.training import fit
 
-    data = ExposureData.from_frames(*frames, currency=currency, seed=seed)
+    chosen: dict[str, Any] = {
+        "customer_features": names_of(customer_features, frames[1]),
+        "fund_features": names_of(fund_features, frames[2]),
+        "exclude": names_of(exclude, *frames[1:]) or (),
+        "categorical": names_of(categorical, *frames[1:]) or (),
+        "split": None if split is None else split.value,
+    }
+    data = ExposureData.from_frames(*frames, **chosen, currency=currency, seed=seed)
     model = RevenueModel(
         data.schema,
         method=method,

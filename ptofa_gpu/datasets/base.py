@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ import narwhals as nw
 import numpy as np
 
 from ptofa_gpu._columns import eager
-from ptofa_gpu.datasets.log import LEVEL_RANGE, SPLITS, LogArrays, check_log
+from ptofa_gpu.datasets.log import LEVEL_RANGE, SPLITS, LogArrays, Split, check_log
 from ptofa_gpu.datasets.truth import Truth
-from ptofa_gpu.errors import DegenerateModelError, SchemaError
+from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
 from ptofa_gpu.prediction.schema import Encoded, FeatureChoice, Schema
 
 if TYPE_CHECKING:
@@ -40,14 +41,17 @@ class ExposureData:
     tolerance_range : (int, int)
         Smallest and largest sensible tolerance and risk level.
     seed : int
-        Of the split, where the log has none.
+        Of the split by customer.
+    split : {"customer", "day"}, optional
+        How the log is split; by default by its column ``split``, and by customer where it has none.
     note : str
         A sentence on where the data come from, shown with them.
 
     Attributes
     ----------
     log, customers, funds : native data frames
-        As given; lazy frames collected. Their order of rows is the order of the rows and columns of E.
+        As given; lazy frames collected, and names of columns that are numbers made text. Their order of rows is the
+        order of the rows and columns of E.
     """
 
     def __init__(
@@ -61,13 +65,14 @@ class ExposureData:
         truth: Truth | None = None,
         tolerance_range: tuple[int, int] = LEVEL_RANGE,
         seed: int = 0,
+        split: Split | None = None,
         note: str = "",
     ):
         self.log = eager(log, "log").to_native()
         self.customers = eager(customers, "customers").to_native()
         self.funds = eager(funds, "funds").to_native()
         self.schema, self.name, self.truth, self.note = schema, name or schema.name, truth, note
-        self._tolerance_range, self._seed = tolerance_range, seed
+        self._tolerance_range, self._seed, self._split = tolerance_range, seed, split
 
     @classmethod
     def from_frames(
@@ -79,10 +84,13 @@ class ExposureData:
         schema: Schema | None = None,
         customer_features: FeatureChoice = None,
         fund_features: FeatureChoice = None,
+        exclude: Sequence[str] = (),
+        categorical: Sequence[str] = (),
         currency: str = "",
         name: str = "",
         tolerance_range: tuple[int, int] = LEVEL_RANGE,
         seed: int = 0,
+        split: Split | None = None,
         note: str = "",
     ) -> ExposureData:
         """Take your own data; everything is checked here and now.
@@ -93,8 +101,8 @@ class ExposureData:
             Any narwhals knows; see :func:`check_log` for their columns.
         schema : Schema, optional
             By default read from the frames, see :meth:`Schema.infer`; then `customer_features`, `fund_features`,
-            `currency` and `name` say what to read.
-        tolerance_range, seed, note
+            `exclude`, `categorical`, `currency` and `name` say what to read.
+        tolerance_range, seed, split, note
             As in :class:`ExposureData`.
 
         Raises
@@ -104,21 +112,30 @@ class ExposureData:
         DegenerateModelError
             When nothing is wrong but nothing converted.
         """
+        chosen: dict[str, Any] = {
+            "customer_features": customer_features,
+            "fund_features": fund_features,
+            "exclude": exclude,
+            "categorical": categorical,
+        }
+        if schema is not None and any(given is not None and given != () and given != [] for given in chosen.values()):
+            raise InputError(
+                f"schema says which columns are features already; give either it or any of {', '.join(chosen)}"
+            )
         frames = eager(log, "log"), eager(customers, "customers"), eager(funds, "funds")
         problems: list[str] = []
         if schema is None:
             try:
                 schema = Schema.infer(
                     *frames[1:],
-                    customer_features=customer_features,
-                    fund_features=fund_features,
+                    **chosen,
                     currency=currency,
                     name=name,
                 )
             except SchemaError as e:
                 problems = e.problems
         try:
-            arrays = check_log(*frames, schema, tolerance_range=tolerance_range, seed=seed)
+            arrays = check_log(*frames, schema, tolerance_range=tolerance_range, seed=seed, split=split)
         except SchemaError as e:
             known = set(e.problems)  # a missing key column is found twice
             others = [p for p in problems if p not in known and "column 'fund' is missing" not in p]
@@ -129,7 +146,7 @@ class ExposureData:
             raise SchemaError("The exposure data cannot be used:", problems) from None
         if schema is None:
             raise SchemaError("The exposure data cannot be used:", problems)
-        data = cls(*frames, schema, name=name, tolerance_range=tolerance_range, seed=seed, note=note)
+        data = cls(*frames, schema, name=name, tolerance_range=tolerance_range, seed=seed, split=split, note=note)
         data.__dict__["arrays"] = arrays  # checked already
         return data
 
@@ -150,6 +167,7 @@ class ExposureData:
             self.schema,
             tolerance_range=self._tolerance_range,
             seed=self._seed,
+            split=self._split,
         )
 
     @cached_property

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, keys, texts
-from ptofa_gpu.errors import DegenerateModelError, SchemaError
+from ptofa_gpu._dates import days, is_date
+from ptofa_gpu.datasets.split import SPLITS, Split, split_by_customer, split_by_day
+from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ptofa_gpu.prediction.schema import Schema
 
-#: Names of the splits; ``LogArrays.split`` holds their positions.
-SPLITS = ("train", "validation", "test")
-#: Shares of customers in each split where the log does not say.
-SPLIT_SHARES = (0.8, 0.1, 0.1)
 #: What int8 holds: the widest range a tolerance or risk level may have.
 LEVEL_RANGE = (-128, 127)
 
@@ -69,6 +67,7 @@ def check_log(
     *,
     tolerance_range: tuple[int, int] = LEVEL_RANGE,
     seed: int = 0,
+    split: Split | None = None,
 ) -> LogArrays:
     """Check an exposure log against its customers and funds.
 
@@ -76,8 +75,8 @@ def check_log(
     ----------
     log : data frame
         ``customer``, ``fund`` (ids), ``converted`` (boolean or 0/1), ``amount`` (currency, 0 where not converted);
-        optional ``split`` ("train", "validation", "test") and ``propensity`` (0 < p <= 1). Without ``split``, 80 % of
-        the customers train, 10 % validate and 10 % test, by a hash of `seed` and the customer's row.
+        optional ``split`` ("train", "validation", "test"), ``propensity`` (0 < p <= 1) and ``day`` (whole numbers or
+        dates).
     customers : data frame
         ``customer`` (unique); optional ``tolerance``.
     funds : data frame
@@ -87,15 +86,23 @@ def check_log(
     tolerance_range : (int, int)
         Smallest and largest tolerance and risk level that make sense for these data.
     seed : int
-        Of the split.
+        Of the split by customer.
+    split : {"customer", "day"}, optional
+        "customer": 80 % of the customers train, 10 % validate, 10 % test, by a hash of `seed` and the customer's row.
+        "day": the same shares of exposures, the earliest days train and the latest test; each day is in one split. By
+        default the log's column ``split`` says it, and where there is none it is "customer".
 
     Raises
     ------
+    InputError
+        For a split of another name.
     SchemaError
         Lists everything that is wrong, each with how many rows and an example.
     DegenerateModelError
         When nothing else is wrong but no exposure, or none to train on, converted.
     """
+    if split not in (None, "customer", "day"):
+        raise InputError(f"split is {split!r}; it is 'customer', 'day' or None (as the log says)")
     log, customers, funds = eager(log, "log"), eager(customers, "customers"), eager(funds, "funds")
     problems: list[str] = []
     customer_ids = _unique_ids(customers, "customer", "customers", problems)
@@ -114,40 +121,17 @@ def check_log(
     customer = _positions(log, "customer", customer_ids, "customers", problems)
     fund = _positions(log, "fund", fund_ids, "funds", problems)
     converted, amount = _outcome(log, problems)
-    split = _split(log, customer, seed, problems)
+    parts = _split(log, customer, seed, split, problems)
     propensity = _propensity(log, problems)
-    idle = None if converted is None else _no_positives(converted, split)
+    idle = None if converted is None else _no_positives(converted, parts)
     # what could not be read has left a problem; the test for None tells the type checker
-    if problems or customer is None or fund is None or converted is None or amount is None or split is None:
+    if problems or customer is None or fund is None or converted is None or amount is None or parts is None:
         raise SchemaError("The exposure log cannot be used:", problems + ([idle] if idle else []))
     if idle:
         raise DegenerateModelError(
             f"{idle}. A model of conversions needs some: check the `converted` column, or give a longer log."
         )
-    return LogArrays(customer, fund, converted, amount, split, propensity)
-
-
-def split_by_customer(
-    customer: np.ndarray, seed: int = 0, shares: tuple[float, float, float] = SPLIT_SHARES
-) -> np.ndarray:
-    """A split (N,) int8 in which all rows of a customer fall together, the same on every machine.
-
-    Parameters
-    ----------
-    customer : (N,) int64
-        Row of the customer.
-    seed : int
-    shares : three floats
-        Of customers in train, validation and test.
-    """
-    # splitmix64 (Steele, Lea, Flood 2014): well mixed bits from consecutive numbers, without any state
-    with np.errstate(over="ignore"):
-        z = customer.astype(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) % 2**64)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    u = (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return np.searchsorted(np.cumsum(shares[:2]), u, side="right").astype(np.int8)
+    return LogArrays(customer, fund, converted, amount, parts, propensity)
 
 
 # -- the frames of customers and funds -----------------------------------------------------------------------------
@@ -252,8 +236,13 @@ def _outcome(log: Eager, problems: list[str]) -> tuple[np.ndarray | None, np.nda
     return (None if c is None else c == 1), amount
 
 
-def _split(log: Eager, customer: np.ndarray | None, seed: int, problems: list[str]) -> np.ndarray | None:
-    if "split" not in log.columns:
+def _split(
+    log: Eager, customer: np.ndarray | None, seed: int, by: Split | None, problems: list[str]
+) -> np.ndarray | None:
+    if by == "day":
+        day = _read(log, "day", "log", _days, problems)
+        return None if day is None else _split_by_day(log, day, problems)
+    if by == "customer" or "split" not in log.columns:
         return None if customer is None else split_by_customer(np.maximum(customer, 0), seed)
     read = _read(log, "split", "log", texts, problems)
     if read is None:
@@ -267,6 +256,31 @@ def _split(log: Eager, customer: np.ndarray | None, seed: int, problems: list[st
     if not unknown.size and not (split == 0).any():
         problems.append("log: split has no row 'train': there is nothing to learn from")
     return split
+
+
+def _days(column: pa.Array) -> np.ndarray:
+    """Days as numbers (N,) float64, NaN where missing."""
+    if not is_date(column.type):
+        return floats(column)
+    day, part = days(column)
+    return np.where(np.isnan(part), np.nan, day)
+
+
+def _split_by_day(log: Eager, day: np.ndarray, problems: list[str]) -> np.ndarray | None:
+    missing = np.flatnonzero(np.isnan(day))
+    fraction = np.flatnonzero(np.isinf(day) | (~np.isnan(day) & (day != np.floor(day))))
+    _report(problems, missing, log, "log", "day is missing", ["customer", "fund"])
+    _report(problems, fraction, log, "log", "day must be whole, or a date", ["day"])
+    if missing.size or fraction.size:
+        return None
+    there = np.unique(day).size
+    if there < len(SPLITS):
+        problems.append(
+            f"log: a split by day needs {len(SPLITS)} different days, one each for {', '.join(SPLITS)}; there "
+            f"{'is' if there == 1 else 'are'} {there}. Give a longer log, or split by customer"
+        )
+        return None
+    return split_by_day(day)
 
 
 def _propensity(log: Eager, problems: list[str]) -> np.ndarray | None:

@@ -108,8 +108,8 @@ def _report_unseen(schema: Schema, customers: Encoded, funds: Encoded) -> None:
         unknown = dict(zip(categorical, (encoded.categorical == 0).sum(axis=0).tolist(), strict=True))
         for f in features:
             known, counts = ("known ", unknown) if f.kind == "categorical" else ("", encoded.unseen)
-            if n := counts.get(f.name, 0):
-                lines.append(f"{n:,} of {len(encoded):,} {side} have no {known}{f.name!r}")
+            if f.part in ("", "age") and (n := counts.get(f.column, 0)):  # a date that is missing is said once
+                lines.append(f"{n:,} of {len(encoded):,} {side} have no {known}{f.column!r}")
     if lines:
         warnings.warn(
             "Values that are missing, and categories the model was not trained on, count as average ones: "

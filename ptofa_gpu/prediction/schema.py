@@ -10,14 +10,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, texts
+from ptofa_gpu._columns import eager
 from ptofa_gpu.errors import SchemaError
 
 Kind = Literal["categorical", "numeric"]
 #: What the caller may say about features: their names, or names with kinds; None takes every column but the reserved.
 FeatureChoice = Sequence[str] | Mapping[str, Kind] | None
+#: What a column of dates tells: how long ago (in days), on which day of the week, and in which month.
+Part = Literal["age", "weekday", "month"]
 
 _FORMAT = "ptofa-schema-1"
+_OF_DATES = ("source", "part", "reference")
+_KIND_OF: dict[str, Kind] = {"age": "numeric", "weekday": "categorical", "month": "categorical"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class Feature:
         A numeric feature becomes (x - mean) / std, after log(1 + x) where `log1p`; a missing value becomes 0, the mean.
     log1p : bool
         Take log(1 + x) first: for counts and amounts with a long tail.
+    source : str
+        Of a part of a date: the column of dates; empty where the feature is its own column.
+    part : {"", "age", "weekday", "month"}
+        Which part. "age" is numeric: days from the date to `reference`; the other two are categorical.
+    reference : str
+        The day from which "age" counts back, as 2024-12-31; what is encoded later counts from the same day.
     """
 
     name: str
@@ -44,6 +54,14 @@ class Feature:
     mean: float = 0.0
     std: float = 1.0
     log1p: bool = False
+    source: str = ""
+    part: Part | Literal[""] = ""
+    reference: str = ""
+
+    @property
+    def column(self) -> str:
+        """The column it is read from."""
+        return self.source or self.name
 
     @property
     def cardinality(self) -> int:
@@ -62,7 +80,7 @@ class Encoded:
     numeric : (N, n_num) float32
         Standardised, dimensionless, finite.
     unseen : dict
-        Feature name -> rows whose value is not in the vocabulary, or missing. Features without such rows are absent.
+        Column -> rows whose value is not in the vocabulary, or missing. Columns without such rows are absent.
     """
 
     categorical: np.ndarray
@@ -115,11 +133,15 @@ class Schema:
         SchemaError
             One error listing every missing column, wrong type and infinite value, with row counts.
         """
-        return _encode(eager(frame, "customers"), self.customer_features, "customers")
+        from ptofa_gpu.prediction._encode import encode
+
+        return encode(eager(frame, "customers"), self.customer_features, "customers")
 
     def encode_funds(self, frame: Any) -> Encoded:
         """Encode funds: any frame narwhals knows with the columns of ``fund_features``. Raises as above."""
-        return _encode(eager(frame, "funds"), self.fund_features, "funds")
+        from ptofa_gpu.prediction._encode import encode
+
+        return encode(eager(frame, "funds"), self.fund_features, "funds")
 
     def differences(self, other: Schema) -> list[str]:
         """What distinguishes `other`'s features from these, one line a feature; empty when they encode alike."""
@@ -136,7 +158,10 @@ class Schema:
 
     def to_json(self) -> str:
         """The schema as JSON text; :meth:`from_json` gives back an equal schema."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, allow_nan=False)
+        raw = asdict(self)
+        for side in ("customer_features", "fund_features"):  # what only parts of dates have is not written for others
+            raw[side] = [{k: v for k, v in f.items() if k not in _OF_DATES or f["part"]} for f in raw[side]]
+        return json.dumps({"format": _FORMAT, **raw}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Schema:
@@ -172,6 +197,8 @@ class Schema:
         *,
         customer_features: FeatureChoice = None,
         fund_features: FeatureChoice = None,
+        exclude: Sequence[str] = (),
+        categorical: Sequence[str] = (),
         currency: str = "",
         name: str = "",
         max_categories: int = 1000,
@@ -179,15 +206,20 @@ class Schema:
         """Read vocabularies, means and standard deviations from data frames.
 
         Text and booleans become categorical, numbers numeric, unless told otherwise. A numeric column without negative
-        values and with a skewness above 2 is taken in logarithms.
+        values and with a skewness above 2 is taken in logarithms. A column of dates becomes three features: how many
+        days before the latest of them, the day of the week, and the month.
 
         Parameters
         ----------
         customers, funds : data frames
             Any narwhals knows.
         customer_features, fund_features : sequence of names, or mapping name -> kind, optional
-            By default every column except ``customer`` on one side and ``fund``, ``quota``, ``name`` on the other
-            (the fund's id is always a feature).
+            By default every column except ``customer`` and ``k`` on one side and ``fund``, ``quota``, ``quota_low``,
+            ``quota_high`` and ``name`` on the other (the fund's id is always a feature), and a saved pandas index.
+        exclude : sequence of names
+            Columns of either side that are no features.
+        categorical : sequence of names
+            Columns of either side to take as categories although they hold numbers.
         currency, name : str
             Kept in the schema for labels.
         max_categories : int
@@ -200,7 +232,7 @@ class Schema:
         """
         from ptofa_gpu.prediction._infer import infer_features
 
-        sides = infer_features(customers, funds, customer_features, fund_features, max_categories)
+        sides = infer_features(customers, funds, customer_features, fund_features, exclude, categorical, max_categories)
         return cls(*sides, currency=currency, name=name)
 
     def _repr_html_(self) -> str:
@@ -226,85 +258,36 @@ def _feature_problems(side: str, f: Feature) -> list[str]:
         problems.append(f"{where} lists a category twice")
     if not (np.isfinite(f.mean) and np.isfinite(f.std) and f.std > 0):
         problems.append(f"{where} has mean {f.mean} and standard deviation {f.std}; finite and positive are needed")
+    if f.part and (f.part not in _KIND_OF or f.kind != _KIND_OF[f.part] or not f.source):
+        problems.append(
+            f"{where} is the {f.kind} part {f.part!r} of column {f.source!r}; there is no such part of a date"
+        )
+    if f.part == "age" and not _is_day(f.reference):
+        problems.append(f"{where} counts from {f.reference!r}; a day such as '2024-12-31' is needed")
     return problems
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return len(text) > 0 and bool(np.isfinite(np.datetime64(text, "D").astype(np.int64)))
+    except ValueError:
+        return False
 
 
 def _describe(f: Feature) -> str:
     if f.kind == "categorical":
         shown = ", ".join(f.categories[:6]) + (", ..." if len(f.categories) > 6 else "")
         return f"{len(f.categories)} values: {shown}"
-    return f"({'log(1 + x)' if f.log1p else 'x'} - {f.mean:.4g}) / {f.std:.4g}"
+    x = f"days to {f.reference}" if f.part else "log(1 + x)" if f.log1p else "x"
+    return f"({x} - {f.mean:.4g}) / {f.std:.4g}"
 
 
 def _difference(side: str, mine: Feature, theirs: Feature) -> str:
     where = f"{side} feature {mine.name!r}"
     if mine.kind != theirs.kind:
         return f"{where} is {theirs.kind}, not {mine.kind}"
+    if (mine.column, mine.part) != (theirs.column, theirs.part):
+        return f"{where} is read from the column {theirs.column!r} {theirs.part}, not {mine.column!r} {mine.part}"
     if mine.kind == "categorical":
         return f"{where} has another vocabulary ({len(theirs.categories)} values, not {len(mine.categories)})"
     return f"{where} is scaled differently ({_describe(theirs)}, not {_describe(mine)})"
-
-
-# -- encoding ------------------------------------------------------------------------------------------------------
-def _encode(frame: Eager, features: tuple[Feature, ...], what: str) -> Encoded:
-    problems: list[str] = []
-    columns: dict[Kind, list[np.ndarray]] = {"categorical": [], "numeric": []}
-    unseen: dict[str, int] = {}
-    known = set(frame.columns)
-    for f in features:
-        if f.name not in known:
-            problems.append(f"column {f.name!r} is missing")
-            continue
-        try:
-            encode = _encode_categorical if f.kind == "categorical" else _encode_numeric
-            column, lost = encode(frame, f)
-        except ColumnError as e:
-            problems.append(f"column {f.name!r} {e}")
-            continue
-        columns[f.kind].append(column)
-        if lost:
-            unseen[f.name] = lost
-    if problems:
-        raise SchemaError(f"The frame of {what} does not fit the schema:", problems)
-    n = len(frame)
-    return Encoded(
-        np.stack(columns["categorical"], 1) if columns["categorical"] else np.zeros((n, 0), np.int32),
-        np.stack(columns["numeric"], 1) if columns["numeric"] else np.zeros((n, 0), np.float32),
-        unseen,
-    )
-
-
-def _encode_categorical(frame: Eager, f: Feature) -> tuple[np.ndarray, int]:
-    codes, values = texts(arrow_column(frame, f.name))
-    index = {c: i + 1 for i, c in enumerate(f.categories)}
-    lookup = np.array([index.get(v, 0) for v in values] + [0], np.int32)  # code -1 (missing) reads the last entry
-    column = lookup[codes]
-    return column, int((column == 0).sum())
-
-
-def _encode_numeric(frame: Eager, f: Feature) -> tuple[np.ndarray, int]:
-    x = transformed(floats(arrow_column(frame, f.name)), f.log1p)
-    missing = np.isnan(x)
-    with np.errstate(over="ignore"):
-        z = ((np.where(missing, f.mean, x) - f.mean) / f.std).astype(np.float32)
-    if not np.isfinite(z).all():
-        rows = np.flatnonzero(~np.isfinite(z))
-        raise ColumnError(f"is beyond float32 once standardised in {_rows(rows, len(z))}: value {x[rows[0]]}")
-    return z, int(missing.sum())
-
-
-def transformed(x: np.ndarray, log1p: bool) -> np.ndarray:
-    """`x`, or log(1 + x) where `log1p`; missing values stay NaN, infinite ones are refused."""
-    infinite = np.flatnonzero(np.isinf(x))
-    if infinite.size:
-        raise ColumnError(f"is infinite in {_rows(infinite, len(x))}; use a missing value or a number")
-    if not log1p:
-        return x
-    low = np.flatnonzero(x <= -1)
-    if low.size:
-        raise ColumnError(f"is taken as log(1 + x) but is {x[low[0]]} in {_rows(low, len(x))}")
-    return np.log1p(x)
-
-
-def _rows(rows: np.ndarray, n: int) -> str:
-    return f"{rows.size:,} of {n:,} rows, the first is row {rows[0]}"

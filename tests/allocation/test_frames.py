@@ -229,3 +229,26 @@ def test_a_wide_frame_of_many_rows_in_any_order():
     for rows in (order, np.arange(10_000)):
         revenue = pa.table({"customer": rows, **{str(f): E[rows, f] for f in range(3)}})
         np.testing.assert_array_equal(ptofa.AllocationProblem.from_frames(revenue, customers, funds).revenue, E)
+
+
+@pytest.mark.parametrize("which", ["revenue", "customers", "funds", "excluded"])
+def test_two_columns_of_one_name_are_one_problem(which: str) -> None:
+    frames = {
+        "revenue": pd.DataFrame({"customer": ["u", "v"], "a": [1.0, 2.0], "b": [2.0, 1.0]}),
+        "customers": pd.DataFrame({"customer": ["u", "v"]}),
+        "funds": pd.DataFrame({"fund": ["a", "b"], "quota": [1, 1]}),
+        "excluded": pd.DataFrame({"customer": ["u"], "fund": ["a"]}),
+    }
+    ptofa.AllocationProblem.from_frames(**frames)
+    last = frames[which].columns[-1]
+    frames[which] = pd.concat([frames[which], frames[which][[last]]], axis=1)
+    with pytest.raises(SchemaError) as caught:
+        ptofa.AllocationProblem.from_frames(**frames)
+    assert caught.value.problems == [f"{which}: 2 columns have the name {last!r}; rename them, or drop all but one"]
+
+
+def test_columns_that_numbers_name_are_funds() -> None:
+    revenue = pd.DataFrame({"customer": ["u", "v"], 7: [1.0, 5.0], 9: [2.0, 1.0]})
+    products = pd.DataFrame({"fund": [7, 9], "quota": [1, 1]})
+    problem = ptofa.AllocationProblem.from_frames(revenue, pd.DataFrame({"customer": ["u", "v"]}), products)
+    np.testing.assert_array_equal(problem.revenue, [[1, 2], [5, 1]])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from ptofa_gpu.datasets import ExposureData, lct
-from ptofa_gpu.errors import DegenerateModelError, SchemaError
+from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
 from tests.datasets.frames import MAKERS, Maker, customers, funds, log
 
 
@@ -108,14 +109,108 @@ def test_the_repr_of_unchecked_data_checks_nothing() -> None:
         _ = broken.arrays
 
 
-def test_a_column_that_is_no_feature_names_the_way_out() -> None:
-    people = pd.DataFrame(customers()).assign(since=pd.Timestamp("2020-01-01"))
-    frames = pd.DataFrame(log()), people, pd.DataFrame(funds())
+def test_columns_that_are_no_features_name_one_way_out() -> None:
+    people = pd.DataFrame(customers()).assign(waited=pd.Timedelta(days=3), bought=[["x"]] * 6)
+    products = pd.DataFrame(funds()).assign(holdings=[{"a": 1}] * 3)
+    frames = pd.DataFrame(log()), people, products
     with pytest.raises(SchemaError) as caught:
         ExposureData.from_frames(*frames)
-    (problem,) = caught.value.problems
-    assert "column 'since' has type timestamp" in problem
-    way_out = "customer_features=['tolerance', 'region', 'vip', 'balance']"
-    assert problem.endswith(way_out)
-    data = ExposureData.from_frames(*frames, customer_features=["tolerance", "region", "vip", "balance"])
-    assert len(data.schema.customer_features) == 4
+    waited, bought, holdings = caught.value.problems
+    assert "column 'waited' has type duration" in waited
+    assert "; a feature holds text, numbers, booleans or dates" in waited
+    assert "column 'bought' has type list" in bought
+    assert holdings.endswith("; without them: exclude=['waited', 'bought', 'holdings']")
+    data = ExposureData.from_frames(*frames, exclude=["waited", "bought", "holdings"])
+    assert [f.name for f in data.schema.customer_features] == ["tolerance", "region", "vip", "balance"]
+
+
+def test_names_of_columns_are_numbers_or_text_and_each_is_one_columns() -> None:
+    people = pd.DataFrame(customers())
+    numbered = people.rename(columns={"balance": 0, "vip": 1})
+    data = ExposureData.from_frames(pd.DataFrame(log()), numbered, pd.DataFrame(funds()))
+    assert [f.name for f in data.schema.customer_features] == ["tolerance", "region", "1", "0"]
+    assert data.encoded_customers.numeric[:, 1].any()
+    for twice in (pd.concat([people, people[["balance"]]], axis=1), people.rename(columns={"vip": 7, "balance": "7"})):
+        name = "balance" if "balance" in twice else "7"
+        with pytest.raises(SchemaError) as caught:
+            ExposureData.from_frames(pd.DataFrame(log()), twice, pd.DataFrame(funds()))
+        assert caught.value.problems == [
+            f"customers: 2 columns have the name {name!r}; rename them, or drop all but one"
+        ]
+    table = pa.table([[11, 12], [1, 2], [1, 2]], names=["customer", "x", "x"])
+    with pytest.raises(SchemaError, match="2 columns have the name 'x'"):
+        ExposureData.from_frames(pd.DataFrame(log()), table, pd.DataFrame(funds()))
+    with pytest.raises(SchemaError, match=r"the name of a column is \('a', 'b'\); give it a name that is text"):
+        ExposureData.from_frames(pd.DataFrame(log()), people.rename(columns={"vip": ("a", "b")}), pd.DataFrame(funds()))
+
+
+@pytest.mark.parametrize("dates", [False, True])
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, lambda t: pa.Table.from_pandas(pd.DataFrame(t))])
+def test_a_split_by_day_keeps_days_whole_and_their_order(make, dates: bool) -> None:
+    rng = np.random.default_rng(0)
+    n = 4000
+    day = rng.integers(0, 40, n) * 3
+    rows = pd.DataFrame({"customer": rng.integers(11, 17, n), "fund": rng.choice(list("abc"), n), "day": day})
+    rows = rows.assign(converted=rng.random(n) < 0.5, amount=0.0)
+    if dates:
+        rows["day"] = pd.Timestamp("2024-01-01 09:30", tz="Asia/Tokyo") + pd.to_timedelta(day, unit="D")
+    rows = make(rows)
+    frames = rows, make(pd.DataFrame(customers())), make(pd.DataFrame(funds()))
+    split = ExposureData.from_frames(*frames, split="day").arrays.split
+    ends = [(day[split == s].min(), day[split == s].max()) for s in range(3)]
+    assert ends[0][1] < ends[1][0] <= ends[1][1] < ends[2][0]
+    np.testing.assert_allclose(np.bincount(split) / n, [0.8, 0.1, 0.1], atol=0.03)
+    by_customer = ExposureData.from_frames(*frames).arrays
+    assert set(by_customer.split[by_customer.customer == 0].tolist()) in ({0}, {1}, {2})
+
+
+def test_a_schema_and_a_choice_of_features_are_not_both_taken() -> None:
+    frames = pd.DataFrame(log()), pd.DataFrame(customers()), pd.DataFrame(funds())
+    schema = ExposureData.from_frames(*frames).schema
+    assert ExposureData.from_frames(*frames, schema=schema, exclude=[]).schema is schema
+    for choice in ({"exclude": ["vip"]}, {"categorical": ["vip"]}, {"customer_features": ["vip"]}):
+        with pytest.raises(InputError, match="schema says which columns are features already"):
+            ExposureData.from_frames(*frames, schema=schema, **choice)
+
+
+def test_a_missing_date_is_told_once() -> None:
+    people = pd.DataFrame(customers()).assign(since=pd.to_datetime(["2024-01-01", None, *["2024-02-01"] * 4]))
+    data = ExposureData.from_frames(pd.DataFrame(log()), people, pd.DataFrame(funds()))
+    assert data.summary()["without_value"] == {"customers.region": 1, "customers.since": 1}
+
+
+def test_text_in_place_of_numbers_is_shown_with_what_to_do() -> None:
+    rows = log() | {"amount": ["0,0", "120,5", *["0,0"] * 6], "converted": ["no", "yes"] * 4}
+    with pytest.raises(SchemaError) as caught:
+        ExposureData.from_frames(pd.DataFrame(rows), pd.DataFrame(customers()), pd.DataFrame(funds()))
+    converted, amount = caught.value.problems
+    assert "column 'converted' has type" in converted
+    assert converted.endswith("('no'); it needs numbers")
+    assert amount.endswith("('0,0'); it needs numbers; read it with decimal=','")
+
+
+def test_a_split_by_day_needs_days_and_says_how_many() -> None:
+    def problems(**columns) -> list[str]:
+        rows = pd.DataFrame(log()).drop(columns="split").assign(**columns)
+        with pytest.raises(SchemaError) as caught:
+            ExposureData.from_frames(rows, pd.DataFrame(customers()), pd.DataFrame(funds()), split="day")
+        return caught.value.problems
+
+    assert "column 'day' is missing" in problems()[0]
+    (said,) = problems(day=[1, 2] * 4)
+    assert said == (
+        "log: a split by day needs 3 different days, one each for train, validation, test; there are 2. Give a longer "
+        "log, or split by customer"
+    )
+    assert "day is missing: 1 of 8 rows" in problems(day=[1, 2, 3, None, 1, 2, 3, 4])[0]
+    for strange in (0.5, np.inf):
+        assert "day must be whole, or a date" in problems(day=[1, 2, 3, strange, 1, 2, 3, 4])[0]
+    assert "'day' has type" in problems(day=["mon"] * 8)[0]
+    with pytest.raises(InputError, match="split is 'time'"):
+        ExposureData.from_frames(*(pd.DataFrame(f()) for f in (log, customers, funds)), split="time")  # type: ignore[arg-type]
+
+
+def test_a_split_that_was_asked_for_goes_before_the_logs_own() -> None:
+    frames = pd.DataFrame(log()).assign(day=[1, 1, 1, 2, 2, 2, 2, 3]), pd.DataFrame(customers()), pd.DataFrame(funds())
+    assert ExposureData.from_frames(*frames).arrays.split.tolist() == [0, 0, 0, 1, 0, 2, 0, 2]
+    assert ExposureData.from_frames(*frames, split="day").arrays.split.tolist() == [0, 0, 0, 1, 1, 1, 1, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 
@@ -183,6 +184,24 @@ def test_an_inconsistent_schema_cannot_be_made() -> None:
         assert part in text
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [datetime.timedelta(1)] * 2, [datetime.time(1)] * 2, [[1], [2]], [{"a": 1}, {"a": 2}], [b"x", b"y"],
+        [2**70] * 2, [1j, 2j], pd.arrays.SparseArray([1, 2]), pd.interval_range(0, 2),
+        pd.period_range("2020", periods=2),
+    ],
+)  # fmt: skip
+def test_a_column_of_another_kind_is_one_problem_with_a_way_out(values: object) -> None:
+    people = pd.DataFrame({"customer": [1, 2], "x": values, "age": [3, 4]})
+    with pytest.raises(SchemaError) as caught:
+        Schema.infer(people, pd.DataFrame(funds()))
+    (problem,) = caught.value.problems
+    assert problem.startswith("customers: column 'x' ")
+    assert problem.endswith("; without it: exclude=['x']")
+    assert len(Schema.infer(people, pd.DataFrame(funds()), exclude=["x"]).customer_features) == 1
+
+
 def test_what_is_no_data_frame_is_named() -> None:
     with pytest.raises(InputError, match=r"customers is a dict, not a data frame"):
         schema_of(x=Feature("x", "numeric")).encode_customers({"x": [1]})
@@ -200,3 +219,180 @@ def test_html_escapes_names_and_categories() -> None:
     assert "<script>" not in page
     assert "<i>" not in page
     assert "&lt;script&gt;" in page
+
+
+# -- dates ---------------------------------------------------------------------------------------------------------
+DAYS = ["2024-02-28", "2023-12-31", None, "2024-02-29", "1969-07-20"]
+
+
+def date_columns() -> dict[str, object]:
+    """The same days in every type and unit, from several libraries."""
+    found: dict[str, object] = {}
+    arrow = pa.array(DAYS).cast(pa.date32())
+    kinds = [pa.date32(), pa.date64(), *(pa.timestamp(unit) for unit in ("s", "ms", "us", "ns"))]
+    for kind in kinds:
+        found[f"arrow {kind}"] = pa.table({"since": arrow.cast(kind)})
+    for zone in ("UTC", "Asia/Tokyo"):
+        found[f"arrow {zone}"] = pa.table({"since": arrow.cast(pa.timestamp("us")).cast(pa.timestamp("us", zone))})
+    stamps = pd.to_datetime(pd.Series(DAYS))
+    for unit in ("s", "ms", "us", "ns"):
+        found[f"pandas {unit}"] = pd.DataFrame({"since": stamps.astype(f"datetime64[{unit}]")})
+    found["pandas utc"] = pd.DataFrame({"since": stamps.dt.tz_localize("UTC")})
+    found["pandas zone"] = pd.DataFrame({"since": stamps.dt.tz_localize("UTC").dt.tz_convert("America/New_York")})
+    found["pandas objects"] = pd.DataFrame({"since": arrow.to_pylist()}, dtype=object)
+    found["pandas arrow"] = pd.DataFrame({"since": pd.Series(arrow.to_pylist(), dtype=pd.ArrowDtype(pa.date32()))})
+    polars = pl.DataFrame({"since": DAYS}).with_columns(pl.col("since").str.to_date())
+    found["polars date"] = polars
+    for unit in ("ms", "us", "ns"):
+        found[f"polars {unit}"] = polars.with_columns(pl.col("since").cast(pl.Datetime(unit)))
+    return found
+
+
+@pytest.mark.parametrize("name", date_columns())
+def test_dates_are_the_same_features_in_every_type_unit_and_library(name: str) -> None:
+    frame = date_columns()[name]
+    schema = Schema.infer(frame, pd.DataFrame(funds()))
+    age, weekday, month = schema.customer_features
+    assert [f.name for f in schema.customer_features] == ["since (age)", "since (weekday)", "since (month)"]
+    assert (age.kind, weekday.kind, month.kind) == ("numeric", "categorical", "categorical")
+    assert age.reference == "2024-02-29"
+    days = np.array([1.0, 60.0, 0.0, 19947.0])
+    assert age.mean == days.mean()
+    encoded = schema.encode_customers(frame)
+    z = (days - days.mean()) / days.std()
+    np.testing.assert_array_equal(encoded.numeric[:, 0], np.insert(z, 2, 0).astype(np.float32))
+    # Wednesday, Sunday, missing, Thursday, Sunday
+    np.testing.assert_array_equal(encoded.categorical[:, 0], [3, 7, 0, 4, 7])
+    np.testing.assert_array_equal(encoded.categorical[:, 1], [2, 12, 0, 2, 7])
+    assert encoded.unseen == {"since": 1}
+    again = Schema.from_json(schema.to_json())
+    assert again == schema
+    np.testing.assert_array_equal(again.encode_customers(frame).numeric, encoded.numeric)
+
+
+def test_the_hour_counts_and_later_dates_are_encoded_from_the_same_day() -> None:
+    then = pd.DataFrame({"since": pd.to_datetime(["2024-01-01 12:00", "2024-01-03 00:00"])})
+    schema = Schema.infer(then, pd.DataFrame(funds()))
+    assert (schema.customer_features[0].mean, schema.customer_features[0].std) == (0.75, 0.75)
+    later = pa.table({"since": pa.array(["2024-01-06 18:00:00"]).cast(pa.timestamp("s"))})
+    np.testing.assert_allclose(schema.encode_customers(later).numeric[:, 0], [(-3.75 - 0.75) / 0.75])
+    assert "days to 2024-01-03" in schema._repr_html_()
+
+
+def test_a_date_column_can_be_asked_for_and_is_missing_once() -> None:
+    people = pd.DataFrame({"customer": [1, 2], "since": pd.to_datetime(["2024-01-01", "2024-01-02"])})
+    schema = Schema.infer(people, pd.DataFrame(funds()), customer_features=["since"])
+    assert len(schema.customer_features) == 3
+    assert (
+        len(Schema.infer(people, pd.DataFrame(funds()), customer_features={"since": "numeric"}).customer_features) == 1
+    )
+    with pytest.raises(SchemaError) as caught:
+        schema.encode_customers(pd.DataFrame({"customer": [1]}))
+    assert caught.value.problems == ["column 'since' is missing"]
+    with pytest.raises(SchemaError) as caught:
+        schema.encode_customers(pd.DataFrame({"since": ["2024-01-01"]}))
+    assert len(caught.value.problems) == 1
+    assert "it needs dates or timestamps" in caught.value.problems[0]
+    nothing = schema.encode_customers(pa.table({"since": pa.nulls(2)}))
+    assert nothing.unseen == {"since": 2}
+    with pytest.raises(SchemaError, match="are categories already"):
+        Schema.infer(people, pd.DataFrame(funds()), categorical=["since"])
+
+
+def test_a_schema_without_dates_is_written_as_ever() -> None:
+    raw = json.loads(schema_of(x=Feature("x", "numeric")).to_json())
+    assert set(raw["customer_features"][0]) == {"name", "kind", "categories", "mean", "std", "log1p"}
+
+
+def test_parts_that_are_none_are_refused() -> None:
+    with pytest.raises(SchemaError) as caught:
+        schema_of(
+            x=Feature("x", "numeric", source="s", part="month"),
+            y=Feature("y", "numeric", source="s", part="age", reference="soon"),
+            z=Feature("z", "categorical", part="weekday"),
+        )
+    assert len(caught.value.problems) == 3
+
+
+# -- which columns are features ------------------------------------------------------------------------------------
+RESERVED = {
+    "customer": ["customer", "k", "__index_level_0__", "Unnamed: 0", "Unnamed: 0.1", ""],
+    "fund": ["fund", "quota", "quota_low", "quota_high", "name", "__index_level_0__", "Unnamed: 0", ""],
+}
+
+
+def test_reserved_columns_are_never_features() -> None:
+    people = pd.DataFrame({c: [1, 2] for c in [*RESERVED["customer"], "tolerance", "age", "quota", "fund"]})
+    products = pd.DataFrame({c: [1, 2] for c in [*RESERVED["fund"], "risk", "fee", "k"]})
+    schema = Schema.infer(people, products)
+    # a fund that a customer holds describes them: what is reserved is what means something on that side
+    assert [f.name for f in schema.customer_features] == ["tolerance", "age", "quota", "fund"]
+    assert [f.name for f in schema.fund_features] == ["fund", "risk", "fee", "k"]
+
+
+@pytest.mark.parametrize(("side", "name"), [(s, n) for s, names in RESERVED.items() for n in names if n != "fund"])
+def test_a_reserved_column_that_is_asked_for_is_refused_with_one_sentence(side: str, name: str) -> None:
+    people, products = pd.DataFrame(customers()), pd.DataFrame(funds())
+    frame = people if side == "customer" else products
+    frame[name] = frame.get(name, 1)
+    with pytest.raises(SchemaError) as caught:
+        Schema.infer(people, products, **{f"{side}_features": [name]})
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{side}s: column {name!r} cannot be a feature: it ")
+
+
+def test_columns_are_excluded_and_taken_as_categories() -> None:
+    people = pd.DataFrame(customers()).assign(branch=[1, 2, 3, 1, 2, 3])
+    schema = Schema.infer(people, pd.DataFrame(funds()), exclude=["vip", "fee"], categorical=["branch", "tolerance"])
+    assert [(f.name, f.kind) for f in schema.customer_features] == [
+        ("tolerance", "categorical"), ("region", "categorical"), ("balance", "numeric"), ("branch", "categorical"),
+    ]  # fmt: skip
+    assert [f.name for f in schema.fund_features] == ["fund", "risk"]
+    with pytest.raises(SchemaError) as caught:
+        Schema.infer(people, pd.DataFrame(funds()), exclude=["vips", "vip"], categorical=["vip", "banch"])
+    assert caught.value.problems == [
+        "exclude=['vips'] names no column of customers or funds; did you mean 'vip'?",
+        "categorical=['vip'] names no feature of customers or funds.",
+        "categorical=['banch'] names no feature of customers or funds; did you mean 'branch'?",
+    ]
+
+
+@pytest.mark.parametrize("choice", [5, [["age"]], [None]])
+def test_a_choice_of_features_that_is_none_is_named(choice: object) -> None:
+    with pytest.raises(SchemaError, match="customer_features"):
+        Schema.infer(pd.DataFrame(customers()), pd.DataFrame(funds()), customer_features=choice)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([*map(str, range(20, 50)), "unknown"], "30 distinct numbers, and text such as 'unknown'"),
+        ([f"{i},5" for i in range(30)], "numbers as text ('0,5'); read them with decimal=','"),
+        ([f"2024-01-{i + 1:02d}" for i in range(30)], "dates as text ('2024-01-01')"),
+        ([f"{i + 1}.3.2024" for i in range(30)], "dates as text ('1.3.2024')"),
+    ],
+)
+def test_numbers_and_dates_gone_wrong_are_no_vocabulary(values: list[str], said: str) -> None:
+    people = pd.DataFrame({"x": values})
+    with pytest.raises(SchemaError) as caught:
+        Schema.infer(people, pd.DataFrame(funds()))
+    (problem,) = caught.value.problems
+    assert said in problem
+    assert problem.endswith("or say categorical=['x']; without it: exclude=['x']")
+    meant = Schema.infer(people, pd.DataFrame(funds()), categorical=["x"])
+    assert len(meant.customer_features[0].categories) == len(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{i:05d}" for i in range(30)],  # codes
+        [*(f"{i:02d}" for i in range(1, 40)), "2A", "2B"],
+        ["0", "1", "2", "3+"],
+        [str(i) for i in range(30)],  # text of whole numbers alone: its type says what is meant
+        ["red", "green", "7"],
+    ],
+)
+def test_codes_and_words_are_a_vocabulary(values: list[str]) -> None:
+    feature = Schema.infer(pd.DataFrame({"x": values}), pd.DataFrame(funds())).customer_features[0]
+    assert set(feature.categories) == set(values)

@@ -115,6 +115,38 @@ def test_training_rows_of_ones_own_log_are_not_called_test_rows(splits, words, t
     assert (out / "plan.parquet").is_file(), "what cannot be checked can be planned with"
 
 
+@pytest.mark.slow
+def test_ones_own_tables_come_in_the_forms_that_the_commands_read(tmp_path: Path):
+    files = example_files(tmp_path, customers=1200)
+    log, customers, funds = (pd.read_parquet(file) for file in files)
+    customers["customer"], log["customer"] = ("000" + table["customer"].astype(str) for table in (customers, log))
+    customers["since"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(customers["balance"] % 900, unit="D").dt.floor(
+        "D"
+    )
+    customers["note"] = [f"no {i}" for i in range(len(customers))]
+    (tmp_path / "log").mkdir()
+    log.to_parquet(tmp_path / "log" / "part-0.parquet")
+    customers.to_csv(tmp_path / "customers.csv", sep="\t", decimal=",")
+    funds.to_csv(tmp_path / "funds.csv", sep="\t", decimal=",")
+    given = {
+        "log_file": str(tmp_path / "log"),
+        "customers_file": str(tmp_path / "customers.csv"),
+        "funds_file": str(tmp_path / "funds.csv"),
+        **{"separator": "tab", "decimal": ",", "split": "day", "epochs": 1},
+        **{"exclude": "note, region", "categorical": "holdings"},
+    }
+    run_report(["06_your_data"], parameters=given, output=tmp_path / "r")
+    plan = pd.read_parquet(tmp_path / "r" / "06_your_data" / "plan.parquet")
+    assert plan["customer"].tolist() == customers["customer"].tolist()
+    from ptofa_gpu.prediction.model import RevenueModel
+
+    kept = next((tmp_path / "r" / "06_your_data" / "model").rglob("*.ckpt"))
+    kinds = {f.name: f.kind for f in RevenueModel.load(kept).schema.customer_features}
+    assert kinds["holdings"] == "categorical"
+    assert {"since (age)", "since (weekday)", "since (month)"} <= set(kinds)
+    assert not {"note", "region", "", "Unnamed: 0"} & set(kinds)
+
+
 def campaign_like_hillstroms(path: Path, n: int = 3000) -> None:
     """A file of the campaign's format, in which men's goods sell to those who bought them before."""
     rng = np.random.default_rng(0)
