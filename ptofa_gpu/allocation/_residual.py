@@ -70,8 +70,8 @@ def best_reduced(
     revenue: np.ndarray, eligible: np.ndarray, price: np.ndarray, most: int, slots: np.ndarray, full: bool
 ) -> np.ndarray:
     """(rows, 2) sums of each customer's largest E - price, as many as `slots` says (`most` where that has no entries);
-    without `full` only positive ones are taken. Each is a rounded sum, and how far below the exact one it may be: 0
-    where nothing was rounded."""
+    without `full` only positive ones are taken. Differences are rounded up; each sum is a rounded one, and how far
+    below the exact one it may be: nothing where nothing was rounded."""
     rows, n = revenue.shape
     out = np.zeros((rows, 2))
     for u in prange(rows):
@@ -79,12 +79,12 @@ def best_reduced(
         if k == 0:
             continue
         top = np.full(k, -np.inf)  # descending
-        lost = 0.0  # the most that any difference was rounded
         for f in range(n):
             if not eligible[u, f]:
                 continue
             x, error = _difference(np.float64(revenue[u, f]), price[f])
-            lost = max(lost, abs(error))
+            if error > 0.0:
+                x = np.nextafter(x, np.inf)
             if x > top[k - 1] and (full or x > 0.0):
                 j = k - 1
                 while j > 0 and top[j - 1] < x:
@@ -95,9 +95,7 @@ def best_reduced(
         for j in range(k):
             if top[j] > -np.inf:
                 total, error = _difference(total, -top[j])
-                slack += abs(error) + lost
-            elif not full:
-                slack += lost  # one that rounding made 0 may be above
+                slack += abs(error)
         out[u, 0], out[u, 1] = total, slack * (1.0 + 2.0**-40)
     return out
 

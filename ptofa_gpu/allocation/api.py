@@ -146,7 +146,7 @@ def _compiled_functions() -> int:
 
 
 def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: OptimalOptions) -> AllocationPlan:
-    from ptofa_gpu.allocation.certificate import check_prices, dual_bound, shadow_prices
+    from ptofa_gpu.allocation.certificate import check_prices, dual_bound, shadow_prices, with_left_out
     from ptofa_gpu.allocation.optimal import optimal
     from ptofa_gpu.allocation.repair import complete, keep_to_quotas
 
@@ -161,7 +161,7 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: Opt
         complete(core.problem, funds, revenue, Watch(0, None, None), hurried=True)
     plan = _plan(problem, to_device(funds, device), "optimal", device, options)
     if feasible:
-        plan.price = core.repelling(found.price)
+        plan.price = with_left_out(core, found.price, under=problem.case == "under")
         plan.bound = max(found.bound + float(core.when_full), plan.objective)
         if plan.gap > OPTIMAL_GAP and found.complete:  # what is rounded to units may make more of it than there is
             plan.bound = max(min(plan.bound, dual_bound(problem, plan.price)), plan.objective)

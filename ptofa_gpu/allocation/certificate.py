@@ -199,6 +199,7 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     reach = whole if path is not None else filled
     towards = min(asked, reach) if path is not None or helped is not None else met
     bound = rounded_up(_dual(problem, price, reach, towards) + core.when_full)
+    price = with_left_out(core, price, filled < problem.slots)
     objective, magnitude = _earned(core, plan)
     found = path or helped or (cycle if improvable else None)
     if filled == whole and met == asked:
@@ -206,9 +207,36 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
     return Certificate(price, bound, relative_gap(bound, objective, magnitude), found is None, found, objective)
 
 
+def with_left_out(core: Core, price: np.ndarray, under: bool) -> np.ndarray:
+    """`price`, with what one exposure of each fund that was left out would earn, 0 at least: the lowest price at which
+    nobody who may see it prefers it to the worst of what they take. `under`: slots may stay empty, which is worth 0."""
+    funds = np.flatnonzero(core.left_out)
+    if not funds.size:
+        return price
+    outer, inner = core.stands_for, core.problem
+    most = np.zeros(funds.size)
+    for lo, hi, revenue in inner.host_blocks():
+        reduced = np.where(inner.eligible_rows(lo, hi), revenue.astype(np.float64) - price, -np.inf)
+        own = np.full(hi - lo, inner.k) if inner.slots_of is None else inner.slots_of[lo:hi].astype(int)
+        best = np.sort(reduced, axis=1)[:, ::-1]
+        worst = best[np.arange(hi - lo), np.maximum(own - 1, 0)]
+        worst = np.maximum(worst, 0.0) if under else np.where(np.isfinite(worst), worst, 0.0)
+        sees = outer.eligible_rows(lo, hi)[:, funds] & (own > 0)[:, None]
+        gain = np.where(sees, revenue[:, funds].astype(np.float64) - worst[:, None], -np.inf)
+        most = np.maximum(most, gain.max(0))
+    out = price.copy()
+    out[funds] = most
+    return out
+
+
 def _core(problem: AllocationProblem, plan: np.ndarray) -> Core:
     """What the plan is judged on: without constants of rows where it fills every slot."""
-    return problem.core() if int((plan >= 0).sum()) == problem.slots else Core(problem, None, problem)
+    return _for_exposures(problem, int((plan >= 0).sum()))
+
+
+def _for_exposures(problem: AllocationProblem, filled: int) -> Core:
+    core = problem.core()
+    return core if core.constants is None or filled == problem.slots else Core(problem, None, problem)
 
 
 def _earned(core: Core, plan: np.ndarray) -> tuple[float, float]:
@@ -263,7 +291,7 @@ def dual_bound(
     towards = asked if towards_low is None else int(towards_low)
     if not 0 <= towards <= asked:
         raise InputError(f"towards_low={towards:,}, but low ends and exposures allow 0 to {asked:,}.")
-    core = problem.core() if filled == problem.slots else Core(problem, None, problem)
+    core = _for_exposures(problem, filled)
     return rounded_up(_dual(core.problem, prices, filled, towards) + core.when_full)
 
 

@@ -12,12 +12,13 @@ and the dual value are compared as integers.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu.allocation._exact import rounded_up
 from ptofa_gpu.allocation.dual import Choices, Prices, newton
 from ptofa_gpu.allocation.market import Market
 from ptofa_gpu.allocation.passes import Passes
@@ -117,5 +118,5 @@ def _bound(problem: AllocationProblem, everyone: Passes, price: np.ndarray) -> f
     # a fund that may get fewer than its quota counts with what is worst for the bound
     counted = np.where(units < 0, problem.quota_low, problem.quota) if problem.case == "over" else problem.quota
     dual = found.value - int(lift) * problem.slots + sum(int(p) * int(d) for p, d in zip(units, counted))
-    rounded = int(found.counts[:-1].sum())  # values of E that were rounded to units, by half a unit at most
-    return math.ldexp(dual, -shift) + rounded * math.ldexp(1.0, -shift - 1)
+    # every slot's value was rounded to units, by half a unit at most: also where it came to nothing
+    return rounded_up((Fraction(dual) + Fraction(problem.slots, 2)) / Fraction(2) ** shift)

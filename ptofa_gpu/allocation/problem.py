@@ -75,12 +75,12 @@ class Core:
             return Fraction(0)
         return exact_fraction(self.constants * filled)
 
-    def repelling(self, price: np.ndarray) -> np.ndarray:
-        """`price` with more than anybody would pay for funds that nobody may have and whose pairs are excluded here."""
+    @property
+    def left_out(self) -> np.ndarray:
+        """(F,) bool: funds without quota whose pairs are excluded here and not in the problem itself."""
         outer = self.stands_for
-        if self.problem is outer or outer._max_seen <= outer.max_revenue:
-            return price
-        return np.where(outer.quota > 0, price, 2 * outer._max_seen + np.abs(price).max())
+        none = self.problem is outer or outer._max_seen <= outer.max_revenue
+        return np.zeros_like(outer.quota, bool) if none else outer.quota == 0
 
     @property
     def when_full(self) -> Fraction:
