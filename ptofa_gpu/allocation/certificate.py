@@ -208,13 +208,14 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
 
 
 def with_left_out(core: Core, price: np.ndarray, under: bool) -> np.ndarray:
-    """`price`, with what one exposure of each fund that was left out would earn, 0 at least: the lowest price at which
-    nobody who may see it prefers it to the worst of what they take. `under`: slots may stay empty, which is worth 0."""
+    """`price`, with what one exposure of each fund that was left out would earn: the lowest price at which nobody who may
+    see it prefers it to the worst of what they take. `under`: slots may stay empty, which is worth 0; else no price is
+    negative."""
     funds = np.flatnonzero(core.left_out)
     if not funds.size:
         return price
     outer, inner = core.stands_for, core.problem
-    most = np.zeros(funds.size)
+    most = np.full(funds.size, -np.inf if under else 0.0)
     for lo, hi, revenue in inner.host_blocks():
         reduced = np.where(inner.eligible_rows(lo, hi), revenue.astype(np.float64) - price, -np.inf)
         own = np.full(hi - lo, inner.k) if inner.slots_of is None else inner.slots_of[lo:hi].astype(int)
@@ -225,7 +226,7 @@ def with_left_out(core: Core, price: np.ndarray, under: bool) -> np.ndarray:
         gain = np.where(sees, revenue[:, funds].astype(np.float64) - worst[:, None], -np.inf)
         most = np.maximum(most, gain.max(0))
     out = price.copy()
-    out[funds] = most
+    out[funds] = np.where(np.isfinite(most), most, 0.0)
     return out
 
 
