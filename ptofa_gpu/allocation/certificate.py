@@ -208,9 +208,9 @@ def shadow_prices(problem: AllocationProblem, funds: Any) -> Certificate:
 
 
 def with_left_out(core: Core, price: np.ndarray, under: bool) -> np.ndarray:
-    """`price`, with what one exposure of each fund that was left out would earn: the lowest price at which nobody who may
-    see it prefers it to the worst of what they take. `under`: slots may stay empty, which is worth 0; else no price is
-    negative."""
+    """`price`, with what one exposure of each fund that was left out would earn: the lowest price at which nobody who
+    may see it prefers it to the worst of what they take. `under`: slots may stay empty, which is worth 0; else no price
+    is negative."""
     funds = np.flatnonzero(core.left_out)
     if not funds.size:
         return price

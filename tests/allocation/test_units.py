@@ -244,7 +244,7 @@ def test_everything_else_is_copied():
     assert again.to_frame().equals(wanted.to_frame())
 
 
-# -- float64 that float32 cannot tell apart -----------------------------------------------------------------------------
+# -- float64 that float32 cannot tell apart --------------------------------------------------------------------------
 @pytest.mark.parametrize("offset", [0, 1e5, -1e7, 1e9, 1e13])
 @pytest.mark.parametrize("form", ["array", "npy", "blocks", "integers"])
 @pytest.mark.parametrize("k", [1, 2])
