@@ -73,9 +73,13 @@ def _raise_not_finite(blocks: RevenueBlocks) -> None:
         )
 
 
-def check_quota(quota: Any, n_funds: int, names: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Quotas as int64, and the low ends where ranges were given."""
+def check_quota(
+    quota: Any, n_funds: int, names: Sequence[str] | None, n_customers: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Quotas as int64, and the low ends where ranges were given; NaN ends are open."""
     raw = _numbers(quota, "quota")
+    if raw.shape == (n_funds, 2) and raw.dtype.kind == "f":
+        raw = np.where(np.isnan(raw) | np.isposinf(raw), [0, n_customers], raw)
     if raw.shape not in ((n_funds,), (n_funds, 2)):
         raise InputError(
             f"quota has shape {raw.shape}; one number for each of the {n_funds} funds needs ({n_funds},), ranges [low, "

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._id_arrays import check_ids
+from ptofa_gpu._ids import Ids
 from ptofa_gpu.allocation._checks import (
     check_k,
     check_levels,
@@ -20,7 +22,7 @@ from ptofa_gpu.allocation._checks import (
 )
 from ptofa_gpu.allocation.memory import fit_blocks, require_memory
 from ptofa_gpu.device import DeviceName, to_device
-from ptofa_gpu.errors import InputError, PtofaError
+from ptofa_gpu.errors import PtofaError
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.blocks import RevenueBlocks
@@ -107,7 +109,7 @@ class AllocationProblem:
         self._rows, self.max_revenue = check_revenue(revenue)
         n_customers, n_funds = self._rows.shape
         names = None if names is None else list(names)
-        self.quota, self._range_low = check_quota(quota, n_funds, names)
+        self.quota, self._range_low = check_quota(quota, n_funds, names, n_customers)
         self.k, self.slots_of = check_k(k, n_customers, n_funds)
         self.names = check_names(names, n_funds)
         self.tolerance, self.risk = check_levels(tolerance, risk, n_customers, n_funds)
@@ -119,13 +121,8 @@ class AllocationProblem:
         self.frame_backend: str | None = None  # which data-frame library from_frames was given
 
     @staticmethod
-    def _ids(ids: Any, n: int, what: str) -> np.ndarray | None:
-        if ids is None:
-            return None
-        out = np.asarray(ids)
-        if out.shape != (n,):
-            raise InputError(f"{what} has shape {out.shape}; one identifier a row of the revenue needs ({n},).")
-        return out
+    def _ids(ids: Any, n: int, what: str) -> Ids | None:
+        return None if ids is None else check_ids(ids, n, what)
 
     @classmethod
     def from_frames(
@@ -169,11 +166,11 @@ class AllocationProblem:
         SchemaError
             One error that lists everything wrong with the frames, with row counts.
         """
-        from ptofa_gpu.allocation.frames import read_frames
+        from ptofa_gpu.allocation.frames import from_frames
 
-        parts = read_frames(revenue, customers, funds, k=k, eligible=eligible, excluded=excluded, missing=missing)
-        backend = parts.pop("backend")
-        problem = cls(**parts)
+        problem, backend = from_frames(
+            cls, revenue, customers, funds, k=k, eligible=eligible, excluded=excluded, missing=missing
+        )
         problem.frame_backend = backend
         return problem
 
