@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import narwhals as nw
 import numpy as np
@@ -61,7 +63,8 @@ def arrow_of(series: Any) -> pa.Array:
     try:
         if series.implementation.is_pyarrow():
             return _one_chunk(series.to_native())
-        if series.dtype in (nw.Int128, nw.UInt128) or (series.dtype == nw.Object and series.implementation.is_polars()):
+        unknown = series.dtype == nw.Object and series.implementation.is_polars()
+        if unknown or (series.dtype.is_integer() and not is_machine_integer(series)):
             return from_values(series.to_list())  # Arrow is not told what these are
         array = series.to_arrow()
     except OverflowError:  # Python's own numbers beyond 64 bits
@@ -122,6 +125,11 @@ def _mixed(error: Exception) -> ColumnError:
     return ColumnError(f"mixes values of different types ({reason}); give it one type")
 
 
+def is_machine_integer(series: Any) -> bool:
+    """Whether a narwhals series holds integers that NumPy has."""
+    return series.dtype.is_integer() and series.dtype not in (nw.Int128, nw.UInt128)
+
+
 def values_of(series: Any) -> np.ndarray:
     """A narwhals series as a NumPy array; numbers of an Arrow table without a copy, where they are one chunk.
 
@@ -162,7 +170,8 @@ def arrow_array(values: np.ndarray) -> pa.Array:
 def texts(array: pa.Array) -> tuple[np.ndarray, list[str]]:
     """A categorical column as codes and the text of each distinct value.
 
-    The same value gives the same text in every library: 3, 3.0 and a nullable 3 are all "3", True is "true".
+    The same value gives the same text in every library: 3, 3.0, Decimal("3.00") and a nullable 3 are all "3", True is
+    "true".
 
     Returns
     -------
@@ -175,23 +184,28 @@ def texts(array: pa.Array) -> tuple[np.ndarray, list[str]]:
     kind = array.type
     if pt.is_null(kind):
         return np.full(len(array), -1, np.int32), []
-    if not (is_text(kind) or is_number(kind)):
+    unique = kind == pa.uuid()
+    if unique:
+        array = array.storage
+    if not (unique or is_text(kind) or is_number(kind) or is_bytes(kind)):
         raise ColumnError(f"has type {kind}; a categorical feature needs text, whole numbers or booleans")
     if pt.is_floating(kind):
         array = pa.array(array.to_numpy(zero_copy_only=False), from_pandas=True)  # NaN means missing here
-    if kind == pa.string_view():
-        array = array.cast(pa.large_string())
+    if kind in (pa.string_view(), pa.binary_view()):
+        array = array.cast(pa.large_string() if is_text(kind) else pa.large_binary())
     encoded = array.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    return codes, [_text(v) for v in encoded.dictionary.to_pylist()]
+    known = encoded.dictionary.to_pylist()
+    return codes, [str(UUID(bytes=v)) for v in known] if unique else [text_of(v) for v in known]
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as text, the same in every library: 7, 7.0 and Decimal("7") are "7"; bytes are written in hexadecimal."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, (float, Decimal)) and math.isfinite(value) and value == int(value):
         return str(int(value))
-    return str(value)
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def floats(array: pa.Array) -> np.ndarray:
@@ -217,6 +231,15 @@ def is_text(kind: Any) -> bool:
     import pyarrow.types as pt
 
     return bool(pt.is_string(kind) or pt.is_large_string(kind) or kind == pa.string_view())
+
+
+def is_bytes(kind: Any) -> bool:
+    """Whether an Arrow type holds bytes."""
+    import pyarrow as pa
+    import pyarrow.types as pt
+
+    plain = pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind)
+    return bool(plain or kind == pa.binary_view())
 
 
 def is_number(kind: Any) -> bool:

@@ -9,8 +9,18 @@ from typing import Any, TypeVar
 import narwhals as nw
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, Eager, arrow_column, arrow_of, decoded, floats, values_of
-from ptofa_gpu._ids import Ids, shared_in_words, shown, text_of
+from ptofa_gpu._columns import (
+    ColumnError,
+    Eager,
+    arrow_column,
+    arrow_of,
+    decoded,
+    floats,
+    is_machine_integer,
+    text_of,
+    values_of,
+)
+from ptofa_gpu._ids import Ids, shared_in_words, shown
 
 #: What int8 holds: the widest range a tolerance or risk level may have, and the most slots a customer can have.
 LEVEL_RANGE = (-128, 127)
@@ -55,7 +65,7 @@ def read_customers(frame: Eager, n_funds: int, problems: list[str], levels: tupl
 
 
 def read_funds(frame: Eager, problems: list[str], levels: tuple[int, int] = LEVEL_RANGE) -> Funds:
-    """Check ``fund``, and ``risk``, ``quota`` (or ``quota_low`` and ``quota_high``) and ``name`` where they are there."""
+    """Check ``fund``, and where they are there ``risk``, ``quota`` (or ``quota_low``, ``quota_high``) and ``name``."""
     ids = unique_ids(frame, "fund", "funds", problems)
     risk = _optional(frame, "risk", "funds", levels, problems)
     return Funds(ids, risk, _quota(frame, problems), _names(frame, ids, problems))
@@ -168,7 +178,7 @@ def _optional(frame: Eager, column: str, what: str, bounds: tuple[int, int], pro
 
 def _numbers(series: nw.Series[Any]) -> np.ndarray:
     """Integers as they are, other numbers as float64 with NaN where missing; whole decimals exactly."""
-    if series.dtype.is_integer() and not series.null_count():
+    if is_machine_integer(series) and not series.null_count():
         values = values_of(series)
         if values.dtype.kind in "iu":
             return values

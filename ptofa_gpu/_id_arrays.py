@@ -43,7 +43,7 @@ def check_ids(ids: Any, n: int, what: str) -> Ids:
         raise InputError(f"{what} {e}.") from e
     if missing is not None:
         rows = np.flatnonzero(missing)
-        raise InputError(f"{what} is missing in {rows.size:,} of {n:,} rows, the first is row {rows[0]}.")
+        raise InputError(f"{what} is missing: {rows.size:,} of {n:,} rows, the first is row {rows[0]}.")
     rows, distinct = out.repeated
     if rows.size:
         raise InputError(f"{what} must be unique; {shared_in_words(rows, n, distinct, 'id', out[int(rows[0])])}.")

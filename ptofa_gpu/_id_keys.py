@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, arrow_of, decoded, is_text, values_of
+from ptofa_gpu._columns import ColumnError, arrow_of, decoded, is_bytes, is_machine_integer, is_text, values_of
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -21,7 +21,7 @@ _EXACT = {2: 2**11, 4: 2**24, 8: 2**53}
 
 def canonical(series: nw.Series[Any]) -> tuple[str, Any, np.ndarray | None]:
     """Kind, keys and missing rows of a column."""
-    if series.dtype.is_integer() and not series.null_count():
+    if is_machine_integer(series) and not series.null_count():
         values = values_of(series)
         if values.dtype.kind in "iu":
             return WHOLE, _narrow(values), None
@@ -33,12 +33,8 @@ def canonical(series: nw.Series[Any]) -> tuple[str, Any, np.ndarray | None]:
     if pt.is_floating(kind):
         return _from_floats(array)
     missing = np.array(array.is_null().to_pylist(), bool) if array.null_count else None
-    if array.null_count == len(array):
-        return (
-            "",
-            array.cast(pa.large_string()) if pt.is_null(kind) else pa.nulls(len(array), pa.large_string()),
-            missing,
-        )
+    if pt.is_null(kind) or (missing is not None and missing.all()):
+        return "", pa.nulls(len(array), pa.large_string()), missing
     if pt.is_integer(kind):
         return WHOLE, _narrow(np.from_dlpack(array.fill_null(0))), missing
     if pt.is_decimal(kind):
@@ -47,7 +43,7 @@ def canonical(series: nw.Series[Any]) -> tuple[str, Any, np.ndarray | None]:
         return TEXT, array.cast(pa.large_string()), missing
     if kind == pa.uuid():
         return UUIDS, array.storage.cast(pa.large_binary()), missing
-    if pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_fixed_size_binary(kind) or kind == pa.binary_view():
+    if is_bytes(kind):
         return BYTES, array.cast(pa.large_binary()), missing
     if pt.is_date(kind) or pt.is_timestamp(kind):
         return _from_times(array, missing)
@@ -78,8 +74,9 @@ def _from_floats(array: pa.Array) -> tuple[str, Any, np.ndarray | None]:
     beyond = np.flatnonzero(np.abs(values) >= limit)
     if beyond.size:
         raise ColumnError(
-            f"holds ids as floating-point numbers ({array.type}), which are not exact from {limit:,} on: {beyond.size:,} "
-            f"of {len(array):,} rows, the first is row {beyond[0]} ({int(values[beyond[0]])}). Read them as text"
+            f"holds ids as floating-point numbers ({array.type}), which are not exact from {limit:,} on: "
+            f"{beyond.size:,} of {len(array):,} rows, the first is row {beyond[0]} ({int(values[beyond[0]])}). Read "
+            "them as text"
         )
     return WHOLE, values.astype(np.int64), missing if missing.any() else None
 
@@ -94,15 +91,16 @@ def _from_decimals(array: pa.Array) -> Any:
     if array.type.scale > 0:
         fractions = pc.sum(pc.not_equal(pc.floor(array), array)).as_py()
         if fractions:
-            raise ColumnError(
-                f"has type {array.type} with fractions in {fractions:,} rows; ids are whole numbers or text"
-            )
+            raise ColumnError(f"has type {array.type} with {fractions:,} fractions; ids are whole numbers or text")
     for kind in (pa.int64(), pa.uint64()):
         try:
             return np.from_dlpack(array.cast(kind).fill_null(0))
         except pa.ArrowInvalid:
             continue
-    return array.cast(pa.decimal256(76, 0)).cast(pa.large_string())
+    try:
+        return array.cast(pa.decimal256(76, 0)).cast(pa.large_string())
+    except pa.ArrowInvalid as e:
+        raise ColumnError("holds whole numbers of more than 76 digits; write them as text") from e
 
 
 def _from_times(array: pa.Array, missing: np.ndarray | None) -> tuple[str, Any, np.ndarray | None]:

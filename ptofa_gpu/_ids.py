@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import numpy as np
 
-from ptofa_gpu._columns import arrow_array, arrow_of, decoded, values_of
+from ptofa_gpu._columns import arrow_array, arrow_of, decoded, is_bytes, is_machine_integer, text_of, values_of
 from ptofa_gpu._id_keys import BYTES, TEXT, UUIDS, WHOLE, canonical
 
 if TYPE_CHECKING:
@@ -97,14 +95,14 @@ class Ids:
     @property
     def _is_native(self) -> bool:
         """Whether NumPy holds these ids as they are."""
-        return self.series.dtype.is_integer() and isinstance(self.keys, np.ndarray) and self.missing is None
+        return is_machine_integer(self.series) and isinstance(self.keys, np.ndarray) and self.missing is None
 
     def tolist(self) -> list[Any]:
         """The ids as Python values: int, str, Decimal, UUID, date, datetime, ..."""
         return values_of(self.series).tolist() if self._is_native else list(self.to_arrow().to_pylist())
 
     def texts(self) -> list[str]:
-        """The ids as text; see :func:`text_of`."""
+        """The ids as text; see :func:`~ptofa_gpu._columns.text_of`."""
         return [text_of(v) for v in self.tolist()]
 
     def to_arrow(self, backend: str = "pyarrow") -> pa.Array:
@@ -124,7 +122,7 @@ class Ids:
     def _take(self, rows: np.ndarray) -> nw.Series[Any]:
         native = self.series.to_native()
         if self.series.implementation.is_pyarrow():  # Arrow's own way from NumPy would import pandas
-            return nw.from_native(native.take(arrow_array(rows)), series_only=True)
+            return nw.from_native(take(native, rows), series_only=True)
         taken = self.series[rows]
         if hasattr(native, "reset_index"):
             taken = nw.from_native(taken.to_native().reset_index(drop=True), series_only=True)
@@ -221,11 +219,14 @@ class Ids:
         return text if self.missing is None else pa.compute.if_else(_mask(self.missing), None, text)
 
 
-def text_of(value: Any) -> str:
-    """An id as text, the same in every library: 7, 7.0 and Decimal("7") are "7"; bytes are written in hexadecimal."""
-    if isinstance(value, (float, Decimal)) and math.isfinite(value) and value == int(value):
-        return str(int(value))
-    return value.hex() if isinstance(value, bytes) else str(value)
+def take(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
+    """Some rows of an Arrow column."""
+    import pyarrow as pa
+
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}.get(column.type)
+    if plain is not None:  # which Arrow cannot take from
+        return take(column.cast(plain), rows).cast(column.type)
+    return column.take(arrow_array(rows))
 
 
 def shown(value: Any) -> str:
@@ -234,7 +235,8 @@ def shown(value: Any) -> str:
 
 
 def csv_ids(array: pa.Array) -> pa.Array:
-    """Ids as a CSV file holds them: what it has no form for is text, and floats (which are whole) whole numbers."""
+    """Ids as a CSV file holds them: what it has no form for is text; floats and decimals, which are whole, have no
+    fraction."""
     import pyarrow as pa
     import pyarrow.types as pt
 
@@ -242,8 +244,9 @@ def csv_ids(array: pa.Array) -> pa.Array:
     kind = array.type
     if pt.is_floating(kind):
         return array.cast(pa.int64())
-    odd = kind in (pa.uuid(), pa.string_view(), pa.binary_view()) or pt.is_fixed_size_binary(kind)
-    return _as_texts(array) if odd or pt.is_binary(kind) or pt.is_large_binary(kind) else array
+    if pt.is_decimal(kind) and kind.scale > 0:
+        return array.cast(pa.decimal256(76, 0))
+    return _as_texts(array) if kind in (pa.uuid(), pa.string_view()) or is_bytes(kind) else array
 
 
 def shared_in_words(rows: np.ndarray, n: int, distinct: int, what: str, example: Any) -> str:

@@ -193,7 +193,7 @@ def _as_json(plan: AllocationPlan, output: Path, phases: Phases) -> str:
     import json
     import math
 
-    from ptofa_gpu._ids import text_of
+    from ptofa_gpu._columns import text_of
 
     names, ids = plan.problem.names, plan.problem.fund_ids
     facts = {
