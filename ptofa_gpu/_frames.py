@@ -24,8 +24,8 @@ from ptofa_gpu._ids import Ids, shared_in_words, shown
 
 #: What int8 holds: the widest range a tolerance or risk level may have, and the most slots a customer can have.
 LEVEL_RANGE = (-128, 127)
-#: Quotas, and their sum, stay below this.
-MAX_QUOTA = 2**62
+#: What quotas, and their sum, may be.
+QUOTAS = (0, 2**62 - 1)
 #: As many column names as a message shows.
 _COLUMNS_SHOWN = 12
 
@@ -61,6 +61,7 @@ def read_customers(frame: Eager, n_funds: int, problems: list[str], levels: tupl
     k = _optional(frame, "k", "customers", (0, min(n_funds, LEVEL_RANGE[1])), problems)
     if k is not None and k.size and not k.any():
         problems.append("customers: k is 0 for every customer: there is no slot to fill")
+        k = None
     return Customers(ids, tolerance, k)
 
 
@@ -154,15 +155,19 @@ def whole_numbers(
     else:
         missing = np.isnan(x) | (np.isposinf(x) if may_miss else False)
         with np.errstate(invalid="ignore"):
-            fraction = np.flatnonzero(np.isfinite(x) & (x != np.floor(x)))
-            outside = np.flatnonzero(~missing & ((x < bounds[0]) | (x > bounds[1])))
+            fraction = np.flatnonzero(~missing & ~(np.isfinite(x) & (x == np.floor(x))))
+            outside = np.flatnonzero(np.isfinite(x) & ((x < bounds[0]) | (x > bounds[1])))
         if may_miss:
             x = np.where(missing, np.nan, x)
         else:
             report(problems, np.flatnonzero(missing), frame, what, f"{column} is missing", show[:-1])
         report(problems, fraction, frame, what, f"{column} must be whole", show)
-    span = "not negative" if bounds == (0, MAX_QUOTA - 1) else f"within {bounds[0]}..{bounds[1]}"
-    report(problems, outside, frame, what, f"{column} must be {span}", show)
+    if bounds == QUOTAS:
+        report(problems, outside[x[outside] < 0], frame, what, f"{column} must be not negative", show)
+        outside = outside[x[outside] > 0]
+        report(problems, outside, frame, what, f"{column} is more than any number of customers can be", show)
+    else:
+        report(problems, outside, frame, what, f"{column} must be within {bounds[0]}..{bounds[1]}", show)
     if len(problems) > wrong:
         return None
     return x if may_miss and x.dtype.kind == "f" and np.isnan(x).any() else x.astype(np.int64, copy=False)
@@ -199,8 +204,7 @@ def _numbers(series: nw.Series[Any]) -> np.ndarray:
 def _quota(frame: Eager, problems: list[str]) -> np.ndarray | None:
     """(F,) quotas, or (F, 2) ranges; None where there are none, or where they are wrong."""
     there = [c for c in ("quota", "quota_low", "quota_high") if c in frame.columns]
-    bounds = (0, MAX_QUOTA - 1)
-    columns = [whole_numbers(frame, c, "funds", bounds, problems, may_miss=c != "quota") for c in there]
+    columns = [whole_numbers(frame, c, "funds", QUOTAS, problems, may_miss=c != "quota") for c in there]
     if there not in ([], ["quota"], ["quota_low", "quota_high"]):
         problems.append(
             f"funds has the column{'s' * (len(there) > 1)} {' and '.join(there)}; it needs quota alone, or quota_low "
@@ -212,7 +216,7 @@ def _quota(frame: Eager, problems: list[str]) -> np.ndarray | None:
     high = columns[-1]
     assert high is not None
     total = sum(int(d) for d in high if not np.isnan(d))
-    if total >= MAX_QUOTA:
+    if total > QUOTAS[1]:
         problems.append(f"funds: the quotas sum to {total:,}, more than any number of customers can be")
     if len(there) == 1:
         return high
