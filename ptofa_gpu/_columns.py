@@ -63,14 +63,18 @@ def arrow_of(series: Any) -> pa.Array:
     try:
         if series.implementation.is_pyarrow():
             return _one_chunk(series.to_native())
-        unknown = series.dtype == nw.Object and series.implementation.is_polars()
-        if unknown or (series.dtype.is_integer() and not is_machine_integer(series)):
+        if series.implementation.is_polars() and series.dtype in (nw.Object, nw.Int128, nw.UInt128):
             return from_values(series.to_list())  # Arrow is not told what these are
         array = series.to_arrow()
+    except ColumnError:
+        raise
     except OverflowError:  # Python's own numbers beyond 64 bits
         return from_values(series.to_list())
-    except (pa.ArrowException, TypeError) as e:
-        raise _mixed(e) from e
+    except (pa.ArrowException, TypeError, ValueError) as e:
+        values = series.to_numpy()
+        if values.dtype.kind not in "iuf":
+            raise _mixed(e) from e
+        return arrow_array(values)  # numbers that Arrow does not take: bytes the other way round, sparse columns
     return _one_chunk(array) if isinstance(array, pa.ChunkedArray) else array
 
 
@@ -125,9 +129,14 @@ def _mixed(error: Exception) -> ColumnError:
     return ColumnError(f"mixes values of different types ({reason}); give it one type")
 
 
-def is_machine_integer(series: Any) -> bool:
-    """Whether a narwhals series holds integers that NumPy has."""
-    return series.dtype.is_integer() and series.dtype not in (nw.Int128, nw.UInt128)
+def is_machine_number(series: Any, *, floats: bool = False) -> bool:
+    """Whether a narwhals series holds integers (or `floats`) that NumPy has, and in every row."""
+    try:
+        kind = series.dtype
+    except ValueError:  # narwhals has no decimals of negative scale
+        return False
+    plain = kind.is_integer() and kind not in (nw.Int128, nw.UInt128)
+    return bool(plain or (floats and kind.is_float())) and not series.null_count()
 
 
 def values_of(series: Any) -> np.ndarray:
@@ -158,7 +167,9 @@ def arrow_array(values: np.ndarray) -> pa.Array:
     """
     import pyarrow as pa
 
-    if values.dtype.kind in "iuf" and values.dtype != np.float16 and values.dtype.itemsize <= 8:
+    if values.dtype == np.longdouble and values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
+    if values.dtype.kind in "iuf" and values.dtype != np.float16:
         whole = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
         kind = pa.from_numpy_dtype(whole.dtype)
         return pa.Array.from_buffers(kind, len(whole), [None, pa.py_buffer(whole)])

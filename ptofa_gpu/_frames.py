@@ -16,7 +16,7 @@ from ptofa_gpu._columns import (
     arrow_of,
     decoded,
     floats,
-    is_machine_integer,
+    is_machine_number,
     text_of,
     values_of,
 )
@@ -183,7 +183,7 @@ def _optional(frame: Eager, column: str, what: str, bounds: tuple[int, int], pro
 
 def _numbers(series: nw.Series[Any]) -> np.ndarray:
     """Integers as they are, other numbers as float64 with NaN where missing; whole decimals exactly."""
-    if is_machine_integer(series) and not series.null_count():
+    if is_machine_number(series):
         values = values_of(series)
         if values.dtype.kind in "iu":
             return values
@@ -250,7 +250,12 @@ def _names(frame: Eager, ids: Ids | None, problems: list[str]) -> list[str] | No
 
 def _values(series: nw.Series[Any]) -> list[Any]:
     """Python values, None where missing (NaN too)."""
-    values = decoded(arrow_of(series)).to_pylist()
+    import pyarrow as pa
+
+    try:
+        values = decoded(arrow_of(series)).to_pylist()
+    except pa.ArrowException as e:
+        raise ColumnError(f"cannot be read: {e}") from e
     return [None if v is None or v != v else v for v in values]
 
 

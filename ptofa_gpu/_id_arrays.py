@@ -31,12 +31,9 @@ def check_ids(ids: Any, n: int, what: str) -> Ids:
     ------
     InputError
     """
-    if isinstance(ids, Ids) and len(ids) == n:
-        return ids  # read from a frame, and checked there
-    series = ids.series if isinstance(ids, Ids) else _as_series(ids, what)
-    if len(series) != n:
-        raise InputError(f"{what} has shape ({len(series)},); one identifier a row of the revenue needs ({n},).")
-    out = Ids(series)
+    out = ids if isinstance(ids, Ids) else Ids(_as_series(ids, what))  # what was checked before remembers it
+    if len(out) != n:
+        raise InputError(f"{what} has shape ({len(out)},); one identifier a row of the revenue needs ({n},).")
     try:
         missing = out.missing
     except ColumnError as e:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, arrow_of, decoded, is_bytes, is_machine_integer, is_text, values_of
+from ptofa_gpu._columns import ColumnError, arrow_of, decoded, is_bytes, is_machine_number, is_text, values_of
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -21,7 +21,7 @@ _EXACT = {2: 2**11, 4: 2**24, 8: 2**53}
 
 def canonical(series: nw.Series[Any]) -> tuple[str, Any, np.ndarray | None]:
     """Kind, keys and missing rows of a column."""
-    if is_machine_integer(series) and not series.null_count():
+    if is_machine_number(series):
         values = values_of(series)
         if values.dtype.kind in "iu":
             return WHOLE, _narrow(values), None
@@ -88,6 +88,8 @@ def _from_decimals(array: pa.Array) -> Any:
 
     if array.type.bit_width < 128:
         array = array.cast(pa.decimal128(38, array.type.scale))
+    if array.type.scale < 0:
+        raise ColumnError(f"has type {array.type}, which files and other libraries lack; cast it to decimal128(38, 0)")
     if array.type.scale > 0:
         fractions = pc.sum(pc.not_equal(pc.floor(array), array)).as_py()
         if fractions:
@@ -109,6 +111,10 @@ def _from_times(array: pa.Array, missing: np.ndarray | None) -> tuple[str, Any, 
     import pyarrow.types as pt
 
     zone = array.type.tz if pt.is_timestamp(array.type) else None
+    try:
+        array.drop_null()[:1].to_pylist()
+    except pa.ArrowException as e:
+        raise ColumnError(f"has the time zone {zone!r}, which this machine does not know") from e
     try:
         ticks = array.cast(pa.timestamp("ns", zone)).cast(pa.int64()).fill_null(0)
     except pa.ArrowInvalid as e:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
-from ptofa_gpu._columns import arrow_array, arrow_of, decoded, is_bytes, is_machine_integer, text_of, values_of
+from ptofa_gpu._columns import arrow_array, arrow_of, decoded, is_bytes, is_machine_number, text_of, values_of
 from ptofa_gpu._id_keys import BYTES, TEXT, UUIDS, WHOLE, canonical
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Ids:
     @property
     def _is_native(self) -> bool:
         """Whether NumPy holds these ids as they are."""
-        return is_machine_integer(self.series) and isinstance(self.keys, np.ndarray) and self.missing is None
+        return is_machine_number(self.series) and isinstance(self.keys, np.ndarray)
 
     def tolist(self) -> list[Any]:
         """The ids as Python values: int, str, Decimal, UUID, date, datetime, ..."""
@@ -111,9 +111,8 @@ class Ids:
         import pyarrow.types as pt
 
         array = arrow_of(self.series)
-        if backend == "polars" and (array.type == pa.uuid() or pt.is_decimal256(array.type)):
-            return _as_texts(array)
-        return array
+        odd = array.type == pa.uuid() or pt.is_decimal256(array.type)
+        return _as_texts(array) if backend == "polars" and odd else array
 
     def to_series(self, backend: str) -> nw.Series[Any] | None:
         """The column itself where it is one of this library; else None."""
@@ -123,10 +122,11 @@ class Ids:
         native = self.series.to_native()
         if self.series.implementation.is_pyarrow():  # Arrow's own way from NumPy would import pandas
             return nw.from_native(take(native, rows), series_only=True)
-        taken = self.series[rows]
-        if hasattr(native, "reset_index"):
-            taken = nw.from_native(taken.to_native().reset_index(drop=True), series_only=True)
-        return taken
+        if not hasattr(native, "reset_index"):
+            return self.series[rows]
+        if isinstance(native.dtype, np.dtype) and not native.dtype.isnative:  # which pandas cannot take from
+            native = native.astype(native.dtype.newbyteorder("="))
+        return nw.from_native(native.iloc[rows].reset_index(drop=True), series_only=True)
 
     # -- comparing -----------------------------------------------------------------------------------------------
     @cached_property

@@ -440,6 +440,51 @@ def test_bad_arrays_of_ids(ids: Any, words: str) -> None:
         ptofa.AllocationProblem(E, [2, 2, 1], customer_ids=ids)
 
 
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (pa.array([Decimal("1e5"), Decimal("2e5")], pa.decimal128(5, -3)), r"decimal128\(5, -3\), which files"),
+        (pa.array([1, 2], pa.timestamp("us", "Not/AZone")), "time zone 'Not/AZone', which this machine does not know"),
+        (pa.array([1, 2], pa.time32("s")), "has type time32"),
+        (pa.RunEndEncodedArray.from_arrays([1, 2], [1, 2]), "has type run_end_encoded"),
+        (pd.Series(["\ud800", "a"], dtype=object), "surrogates not allowed"),
+        (pd.Series([1, "a"], dtype=object), "mixes values of different types"),
+        (pd.Series([10**90, 1], dtype=object), "more than 76 digits"),
+        (pl.Series([object(), object()], dtype=pl.Object), "mixes values"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_columns_that_no_id_can_be_read_from(ids: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        ptofa.AllocationProblem(np.ones((2, 1)), [2], customer_ids=ids)
+    column = pa.chunked_array([ids]) if isinstance(ids, pa.Array) else ids
+    table = pl.DataFrame if isinstance(ids, pl.Series) else pd.DataFrame if isinstance(ids, pd.Series) else pa.table
+    with pytest.raises(SchemaError, match=words):
+        ptofa.AllocationProblem.from_frames(np.ones((2, 1)), table({"customer": column}), funds_of().slice(0, 1))
+
+
+@pytest.mark.parametrize(
+    "ids", [pd.Series(np.array([3, 1, 4, 2, 5], ">i4")), pd.Series(pd.arrays.SparseArray([3, 1, 4, 2, 5]))]
+)
+def test_numbers_of_pandas_that_arrow_does_not_take(ids: Any) -> None:
+    plan = plan_of(
+        pd.DataFrame({"customer": ids}),
+        funds_of(),
+        revenue_of("wide", TYPES["int64, in order"], pa.array(["x", "y", "z"]), [0, 1, 2, 3, 4]).set_column(
+            0, "customer", pa.array([3, 1, 4, 2, 5])
+        ),
+    )
+    assert plan.to_frame()["customer"].tolist() == [3, 1, 4, 2, 5]
+
+
+def test_ids_of_another_problem_are_checked_again() -> None:
+    problem = ptofa.AllocationProblem(E, [2, 2, 1], customer_ids=[3, 1, 4, 2, 5])
+    again = ptofa.AllocationProblem(E, [2, 2, 1], customer_ids=problem.customer_ids)
+    assert list(again.customer_ids) == [3, 1, 4, 2, 5]
+    with pytest.raises(InputError, match="share 1 id"):
+        ptofa.AllocationProblem(E, [2, 2, 1], customer_ids=problem.customer_ids[[0, 1, 2, 3, 3]])
+
+
 def test_an_array_of_ids_is_copied() -> None:
     ids = np.array([3, 1, 4, 2, 5])
     problem = ptofa.AllocationProblem(E, [2, 2, 1], customer_ids=ids)

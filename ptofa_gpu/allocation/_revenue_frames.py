@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, Eager, arrow_column, floats, is_machine_integer, values_of
+from ptofa_gpu._columns import ColumnError, Eager, arrow_column, floats, is_machine_number, values_of
 from ptofa_gpu._frames import columns_of, lacking, positions, report
 from ptofa_gpu._ids import Ids, shown
 from ptofa_gpu.allocation._checks import exclude_pairs, pack, pack_eligible
@@ -215,7 +215,7 @@ def _distinct(ids: Ids) -> int:
 def _amounts(frame: Eager, column: str, problems: list[str]) -> np.ndarray | None:
     """Numbers of any type as an array, NaN where missing; None where they are none."""
     series = frame.get_column(column)
-    if (is_machine_integer(series) or series.dtype.is_float()) and not series.null_count():
+    if is_machine_number(series, floats=True):
         values = values_of(series)
         if values.dtype.kind in "iuf":
             return values

@@ -147,10 +147,12 @@ class AllocationProblem:
             also a list of row blocks, a memory map or the path of a .npy file, as in :class:`AllocationProblem`.
         customers : data frame
             ``customer`` (unique) and, where there are risk limits, ``tolerance``; optionally ``k``, each customer's
-            slots.
+            slots. Ids are whole numbers, text, UUIDs, bytes, dates or times of any type that holds them exactly; the
+            plan has them as they are here. Ids of two tables are compared by value, and whole numbers also with text
+            such as "7" where all ids of the column are.
         funds : data frame
-            ``fund`` (unique), ``quota`` (or the range ``quota_low`` and ``quota_high``) and, where there are risk
-            limits, ``risk``; optionally ``name``.
+            ``fund`` (unique), ``quota`` (or the range ``quota_low`` and ``quota_high``; an end that is missing is open)
+            and, where there are risk limits, ``risk``; optionally ``name`` (unique; the id where it is missing).
         k : int, optional
             Slots of every customer: 1 unless given here or in `customers`.
         eligible : array, optional
@@ -164,7 +166,7 @@ class AllocationProblem:
         Raises
         ------
         SchemaError
-            One error that lists everything wrong with the frames, with row counts.
+            One error that lists everything wrong with frames and arguments, with row counts.
         """
         from ptofa_gpu.allocation.frames import from_frames
 

@@ -333,10 +333,16 @@ OTHERS = [
     Fault("eligible=", "eligible", "eligible has shape (3, 3)", argument("eligible", np.ones((3, 3), bool))),
 ]
 LOG = [
-    Fault("log: a customer unknown", "log.customer", "log: customer is not in customers", cell("log", 0, "customer", "who"), ("customer",)),
+    Fault(
+        "log: a customer unknown",
+        "log.customer",
+        "log: customer is not in customers",
+        cell("log", 0, "customer", "who"),
+        ("customer",),
+    ),
     Fault("log: a fund unknown", "log.fund", "log: fund is not in funds", cell("log", 0, "fund", "zzz"), ("fund",)),
     Fault("log: an amount below 0", "log.amount", "log: amount is negative", cell("log", 1, "amount", -1.0)),
-]  # fmt: skip
+]
 
 
 def together(first: Fault, second: Fault) -> bool:
