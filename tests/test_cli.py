@@ -143,7 +143,11 @@ def _without(column: str) -> pa.Table:
 @pytest.mark.parametrize(
     ("name", "write", "said"),
     [
-        ("funds.csv", lambda p: csv.write_csv(_without("quota"), p), "lacks the column quota; it has 'fund', 'risk'"),
+        (
+            "funds.csv",
+            lambda p: csv.write_csv(_without("quota"), p),
+            "column 'quota' is missing; there are 'fund', 'risk'",
+        ),
         ("funds.csv", lambda p: p.unlink(), "there is no such file"),
         ("customers.parquet", lambda p: p.write_bytes(b"PAR1 and then nothing"), "cannot be read as .parquet"),
         ("E.npy", lambda p: np.save(p, np.full((4, 2), np.nan)), "NaN"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._id_arrays import check_ids
 from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, read_given
-from ptofa_gpu.allocation.labels import check_labels
 from ptofa_gpu.allocation.memory import require_memory
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
@@ -181,17 +181,9 @@ def _of(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' * (n != 1)}"
 
 
-def check_names(names: Sequence[str] | None, n_funds: int) -> list[str]:
+def check_names(names: Any, n_funds: int) -> list[str]:
     """F names, no two alike; made up when none are given."""
-    if names is None:
-        return [f"fund {f}" for f in range(n_funds)]
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
-        raise InputError(f"names is {names!r}; it needs a sequence of {n_funds} texts.")
-    listed = list(names)
-    if len(listed) != n_funds:
-        raise InputError(f"names has {len(listed)} entries; the revenue has {n_funds} funds.")
-    check_labels(listed, n_funds, "names")
-    return [str(n) for n in check_labels([str(n) for n in listed], n_funds, "names")]
+    return [f"fund {f}" for f in range(n_funds)] if names is None else check_ids(names, n_funds, "names").texts()
 
 
 def check_levels(tolerance: Any, risk: Any, n_customers: int, n_funds: int) -> tuple[np.ndarray, np.ndarray]:

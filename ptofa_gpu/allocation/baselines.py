@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ptofa_gpu._id_arrays import as_ids
+from ptofa_gpu._id_keys import WHOLE
 from ptofa_gpu.allocation.blocks import RevenueBlocks
-from ptofa_gpu.allocation.labels import as_labels
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.device import array_namespace
 from ptofa_gpu.errors import InputError
@@ -114,9 +115,9 @@ def _priority(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any)
         return _by_place(np.asarray(places), n)
     if isinstance(priority, (str, bytes)) or not isinstance(priority, Iterable):
         raise InputError(f"priority is {priority!r}; it needs the {n} funds in the order in which they choose.")
-    given = as_labels(priority, "priority")
-    order = given if given.dtype.kind in "iu" else axis.positions(given, "priority")
-    if sorted(order.tolist()) != list(range(n)):
+    given = as_ids(list(priority), "priority")
+    order = np.asarray(given) if given.kind == WHOLE else axis.positions(given, "priority")
+    if given.missing is not None or sorted(order.tolist()) != list(range(n)):
         raise InputError(f"priority must name each of the {n} funds (0..{n - 1}) once; it is {given.tolist()[:20]}.")
     return [int(f) for f in order]
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._id_arrays import as_ids
+from ptofa_gpu._id_keys import WHOLE
+from ptofa_gpu._ids import Ids, shown
 from ptofa_gpu.errors import InputError
 
 Side = Literal["customer", "fund"]
@@ -30,16 +33,15 @@ class Axis:
     side : {"customer", "fund"}
     size : int
         U or F.
-    labels : tuple of arrays
-        What values may be labelled by: identifiers, names, E's own labels; each (size,), without repetition.
+    labels : tuple of Ids
+        What values may be labelled by: identifiers, names, E's own labels; each of `size`, without repetition.
     """
 
     side: Side
     size: int
-    labels: tuple[np.ndarray, ...] = ()
-    _places: dict[int, dict[Any, int]] = field(default_factory=dict, repr=False, compare=False)
+    labels: tuple[Ids, ...] = ()
 
-    def positions(self, given: np.ndarray, what: str) -> np.ndarray:
+    def positions(self, given: Ids, what: str) -> np.ndarray:
         """Which customer or fund each label stands for: (n,) int64, all different.
 
         Raises
@@ -51,16 +53,17 @@ class Axis:
         unknown = np.flatnonzero(found < 0)
         if unknown.size:
             raise InputError(
-                f"{what} has labels that are no {self.side} of the revenue: {_some(given[unknown])}; the revenue has "
+                f"{what} has labels that are no {self.side} of the revenue: {_some(given, unknown)}; the revenue has "
                 f"{_some(self.labels[0])}."
             )
         twice = np.flatnonzero(np.bincount(found, minlength=self.size) > 1)
         if twice.size:
-            raise InputError(f"{what} names {self.side} {given[int(np.argmax(found == twice[0]))]!r} more than once.")
+            again = given[int(np.argmax(found == twice[0]))]
+            raise InputError(f"{what} names {self.side} {shown(again)} more than once.")
         return found
 
-    def find(self, given: np.ndarray, what: str) -> np.ndarray:
-        """As `positions`, with -1 for labels that are unknown: by the labels that know most of them."""
+    def find(self, given: Ids, what: str) -> np.ndarray:
+        """As `positions`, with -1 for labels that are unknown: by those of our labels that know most of them."""
         if not self.labels:
             one = "a name" if self.side == "fund" else "an id"
             ways = "names=[...] or fund_ids=[...]" if self.side == "fund" else "customer_ids=[...]"
@@ -68,24 +71,12 @@ class Axis:
                 f"{what} is labelled ({_some(given)}) and the revenue's {self.side}s are not: give each {one} by "
                 f"{ways} or as labels of the revenue, or pass plain numbers in the order of the revenue."
             )
-        best = np.full(len(given), -1)
-        for i in range(len(self.labels)):
-            found = self._look_up(i, given)
-            if (found >= 0).sum() > (best >= 0).sum() or not len(given):
-                best = found
+        best = np.full(len(given), -1, np.int64)
+        for known in self.labels:
+            if not given.mismatch(known):
+                found = known.positions(given)
+                best = found if (found >= 0).sum() > (best >= 0).sum() else best
         return best
-
-    def _look_up(self, i: int, given: np.ndarray) -> np.ndarray:
-        known = self.labels[i]
-        if given.dtype == known.dtype and np.array_equal(given, known):
-            return np.arange(self.size)
-        if i not in self._places:
-            self._places[i] = {label: at for at, label in enumerate(known.tolist())}
-        place = self._places[i]
-        try:
-            return np.fromiter((place.get(label, -1) for label in given.tolist()), np.int64, len(given))
-        except TypeError as e:  # a label that cannot be hashed
-            raise InputError(f"labels of {self.side}s must be text or numbers: {e}.") from e
 
     def in_order(self, values: Any, what: str, columns: Sequence[str] = ()) -> Any:
         """`values` as plain values in the order of E; what has no labels comes back as it is.
@@ -109,92 +100,54 @@ class Axis:
         labels, plain = labelled
         if self._is_no_label(labels):
             return plain
-        by_position = isinstance(values, Mapping) and not self.labels and labels.dtype.kind in "iu"
-        known = Axis(self.side, self.size, (np.arange(self.size),)) if by_position else self
+        by_position = isinstance(values, Mapping) and not self.labels and labels.kind == WHOLE
+        known = Axis(self.side, self.size, (as_ids(np.arange(self.size), what),)) if by_position else self
         found = known.positions(labels, what)
         if found.size < self.size:
             left = np.setdiff1d(np.arange(self.size), found)
-            names = known.labels[0][left]
-            raise InputError(f"{what} lacks {len(left):,} of the {self.size:,} {self.side}s: {_some(names)}.")
+            names = _some(known.labels[0], left)
+            raise InputError(f"{what} lacks {left.size:,} of the {self.size:,} {self.side}s: {names}.")
         out = np.empty(plain.shape, plain.dtype)
         out[found] = plain
         return out
 
-    def _is_no_label(self, labels: np.ndarray) -> bool:
+    def _is_no_label(self, labels: Ids) -> bool:
         """An index that counts from 0, beside a revenue whose own labels are something else."""
-        return _counts(labels) and not any(own.dtype.kind in "iu" for own in self.labels)
+        return _counts(labels) and not any(own.kind == WHOLE for own in self.labels)
 
 
-def own_labels(values: Any) -> list[np.ndarray]:
+def own_labels(values: Any, what: str) -> list[Ids]:
     """The index of a pandas Series of identifiers or names, where it says more than a count from 0."""
     if not _is_pandas(values, "Series"):
         return []
-    labels = as_labels(values.index, "labels")
+    labels = _index(values.index, what)
     return [] if _counts(labels) else [labels]
 
 
-def as_labels(values: Any, what: str) -> np.ndarray:
-    """Labels as an array: whole numbers as such, everything else as objects."""
-    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
-        return values
-    if type(values).__module__.partition(".")[0] == "pandas":
-        if getattr(values, "nlevels", 1) > 1:
-            raise InputError(f"{what} has labels of {values.nlevels} levels; they need one: see reset_index.")
-        kind = getattr(values, "dtype", None)
-        if isinstance(kind, np.dtype) and kind.kind in "iu":
-            return np.asarray(values)
-    listed = list(values)
-    if listed and all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in listed):
-        try:
-            return np.array([int(v) for v in listed], np.int64)
-        except OverflowError:
-            pass
-    out = np.empty(len(listed), object)
-    out[:] = listed
-    return out
+def _index(index: Any, what: str) -> Ids:
+    if getattr(index, "nlevels", 1) > 1:
+        raise InputError(f"{what} has labels of {index.nlevels} levels; they need one: see reset_index.")
+    return as_ids(index, what)
 
 
-def check_labels(labels: Any, size: int, what: str) -> np.ndarray:
-    """`as_labels` of identifiers or names, one each, none missing, none twice.
-
-    Raises
-    ------
-    InputError
-    """
-    out = as_labels(labels, what)
-    if len(out) != size:
-        raise InputError(f"{what} has {len(out):,} entries; the revenue has {size:,} of them.")
-    if out.dtype.kind in "iu":
-        distinct = np.unique(out).size
-    else:
-        missing = [i for i, v in enumerate(out.tolist()) if v is None or v != v or type(v).__name__ == "NAType"]
-        if missing:
-            raise InputError(f"{what} has no entry at position {missing[0]} ({len(missing):,} in all are missing).")
-        try:
-            distinct = len(set(out.tolist()))
-        except TypeError as e:
-            raise InputError(f"{what} must be text or numbers: {e}.") from e
-    if distinct < size:
-        seen: set[Any] = set()
-        first = next(v for v in out.tolist() if v in seen or seen.add(v))  # type: ignore[func-returns-value]
-        raise InputError(f"{what} repeats {first!r}; each needs one of its own.")
-    return out
+def _counts(labels: Ids) -> bool:
+    """Whether labels only count from 0."""
+    keys = labels.keys
+    return isinstance(keys, np.ndarray) and np.array_equal(keys, np.arange(keys.size))
 
 
-def read_labelled(
-    values: Any, side: Side, what: str, columns: Sequence[str] = ()
-) -> tuple[np.ndarray, np.ndarray] | None:
+def read_labelled(values: Any, side: Side, what: str, columns: Sequence[str] = ()) -> tuple[Ids, np.ndarray] | None:
     """Labels and values of whatever carries labels; None for what carries none."""
     if isinstance(values, Mapping):
-        return as_labels(values.keys(), what), _plain(list(values.values()), what)
+        return as_ids(list(values), what), _plain(list(values.values()), what)
     if _is_pandas(values, "Series"):
-        return as_labels(values.index, what), _plain(values, what)
+        return _index(values.index, what), _plain(values, what)
     if is_frame(values):
         return _read_frame(values, side, what, columns or (what,))
     return None
 
 
-def _read_frame(values: Any, side: Side, what: str, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _read_frame(values: Any, side: Side, what: str, columns: Sequence[str]) -> tuple[Ids, np.ndarray]:
     from ptofa_gpu._columns import eager
 
     index = values.index if _is_pandas(values, "DataFrame") else None
@@ -209,7 +162,7 @@ def _read_frame(values: Any, side: Side, what: str, columns: Sequence[str]) -> t
         raise InputError(f"{what} is a frame with the columns {', '.join(map(repr, rest))}; it needs {named}.")
     if not keyed and index is None:
         raise InputError(f"{what} is a frame without the column {side!r}, which says whose values its rows are.")
-    labels = as_labels(frame[side].to_list(), what) if keyed else as_labels(index, what)
+    labels = as_ids(frame[side], what) if keyed else _index(index, what)
     plain = [_plain(frame[c].to_native(), f"{what}.{c}") for c in there]
     return labels, plain[0] if len(plain) == 1 else np.stack(plain, axis=1)
 
@@ -238,8 +191,8 @@ class LabelledRevenue:
     """A frame of expected revenue taken apart."""
 
     values: Any  # (U, F)
-    customers: np.ndarray | None
-    funds: np.ndarray | None
+    customers: Ids | None
+    funds: Ids
     named: tuple[bool, bool]  # whether these labels say more than an index that counts from 0
     backend: str
 
@@ -269,7 +222,7 @@ def read_revenue(frame: Any) -> LabelledRevenue:
     known = eager(frame, "revenue")
     names = [c for c in known.columns if c != "customer"]
     _check_wide(known.columns, names)
-    ids = as_labels(known["customer"].to_list(), "revenue.customer") if "customer" in known.columns else None
+    ids = as_ids(known["customer"], "revenue.customer") if "customer" in known.columns else None
     if known.implementation.is_cudf():
         values = known.to_native()[names].to_cupy()
     else:
@@ -279,19 +232,19 @@ def read_revenue(frame: Any) -> LabelledRevenue:
                 raise InputError(f"revenue has the column {c.name!r} of type {c.dtype}; every fund needs numbers.")
         values = np.stack([np.asarray(c.to_numpy()) for c in columns], axis=1)
     return LabelledRevenue(
-        values, ids, as_labels(names, "revenue"), (ids is not None, True), known.implementation.value
+        values, ids, as_ids(names, "revenue's columns"), (ids is not None, True), known.implementation.value
     )
 
 
 def _read_pandas(frame: Any) -> LabelledRevenue:
     by_index = "customer" not in frame.columns
     if by_index:
-        ids = as_labels(frame.index, "revenue")
+        ids = _index(frame.index, "revenue")
     else:
         if (frame.columns == "customer").sum() > 1:
             raise InputError("revenue has two columns 'customer'.")
         _check_wide([str(c) for c in frame.columns], [c for c in frame.columns if c != "customer"])
-        ids, frame = as_labels(frame["customer"], "revenue.customer"), frame.drop(columns="customer")
+        ids, frame = as_ids(frame["customer"], "revenue.customer"), frame.drop(columns="customer")
     for at, kind in enumerate(frame.dtypes):
         if getattr(kind, "kind", "O") not in "iufb":
             raise InputError(f"revenue has the column {frame.columns[at]!r} of type {kind}; every fund needs numbers.")
@@ -301,7 +254,7 @@ def _read_pandas(frame: Any) -> LabelledRevenue:
         values = frame.to_numpy()
     else:  # nullable numbers: what is missing is NaN
         values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
-    funds = as_labels(frame.columns, "revenue")
+    funds = _index(frame.columns, "revenue")
     named = not (by_index and _counts(ids)), not _counts(funds)
     return LabelledRevenue(values, ids, funds, named, "pandas")
 
@@ -316,11 +269,6 @@ def _check_wide(columns: Sequence[str], funds: Sequence[Any]) -> None:
         raise InputError("revenue has no column of a fund.")
 
 
-def _counts(labels: np.ndarray) -> bool:
-    """Whether labels only count from 0."""
-    return labels.dtype.kind in "iu" and np.array_equal(labels, np.arange(labels.size))
-
-
 def align_eligible(eligible: Any, customers: Axis, funds: Axis) -> Any:
     """`eligible` in the order of E where it is a labelled frame."""
     if not _is_pandas(eligible, "DataFrame"):
@@ -331,7 +279,7 @@ def align_eligible(eligible: Any, customers: Axis, funds: Axis) -> Any:
         return eligible
     out = eligible.to_numpy()
     for axis, index, what in ((0, eligible.index, customers), (1, eligible.columns, funds)):
-        labels = as_labels(index, "eligible")
+        labels = _index(index, "eligible")
         if what._is_no_label(labels):
             continue
         found = what.positions(labels, "eligible")
@@ -349,11 +297,13 @@ def pairs_by_label(excluded: Any, customers: Axis, funds: Axis) -> Any:
     Labelled are a frame with the columns customer and fund, a Series of funds by customer, and a dict from a customer
     to a fund or a list of funds.
     """
+    rows: Any
+    columns: Any
     if isinstance(excluded, Mapping):
         flat = [(c, f) for c, funds_of in excluded.items() for f in _listed(funds_of)]
         rows, columns = [c for c, _ in flat], [f for _, f in flat]
     elif _is_pandas(excluded, "Series"):
-        rows, columns = list(excluded.index), list(excluded)
+        rows, columns = excluded.index, excluded
     elif is_frame(excluded):
         from ptofa_gpu._columns import eager
 
@@ -361,17 +311,18 @@ def pairs_by_label(excluded: Any, customers: Axis, funds: Axis) -> Any:
         lacking = [c for c in ("customer", "fund") if c not in frame.columns]
         if lacking:
             raise InputError(f"excluded lacks the column{'s' * (len(lacking) > 1)} {' and '.join(lacking)}.")
-        rows, columns = frame["customer"].to_list(), frame["fund"].to_list()
+        rows, columns = frame["customer"], frame["fund"]
     else:
         return excluded
-    if not rows:
+    if not len(rows):
         return None
     found = []
-    for axis, labels in ((customers, as_labels(rows, "excluded")), (funds, as_labels(columns, "excluded"))):
+    for axis, values in ((customers, rows), (funds, columns)):
+        labels = as_ids(values, "excluded")
         at = axis.find(labels, "excluded")
         bad = np.flatnonzero(at < 0)
         if bad.size:
-            raise InputError(f"excluded names {axis.side}s that the revenue does not have: {_some(labels[bad])}.")
+            raise InputError(f"excluded names {axis.side}s that the revenue does not have: {_some(labels, bad)}.")
         found.append(at)
     return np.stack(found, axis=1).astype(np.int64)
 
@@ -385,6 +336,7 @@ def _is_pandas(x: Any, name: str) -> bool:
     return pandas is not None and isinstance(x, getattr(pandas, name))
 
 
-def _some(labels: np.ndarray) -> str:
-    shown = ", ".join(repr(v) for v in labels[:_SHOWN].tolist())
-    return shown + (f" and {len(labels) - _SHOWN:,} more" if len(labels) > _SHOWN else "")
+def _some(labels: Ids, rows: np.ndarray | None = None) -> str:
+    rows = np.arange(len(labels)) if rows is None else rows
+    text = ", ".join(shown(labels[int(i)]) for i in rows[:_SHOWN])
+    return text + (f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else "")

@@ -16,6 +16,8 @@ from ptofa_gpu.device import to_device
 from ptofa_gpu.ops.totals import count_funds, earned, in_currency
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ptofa_gpu.allocation.problem import AllocationProblem
 
 Status = Literal["optimal", "feasible", "infeasible", "time_limit"]
@@ -159,8 +161,11 @@ class AllocationPlan:
         return assign(self, revenue, tolerance, eligible, k, excluded)
 
     # -- tables --------------------------------------------------------------------------------------------------
-    def columns(self) -> dict[str, np.ndarray]:
-        """The filled slots as columns: customer, slot (from 1), fund, revenue; in the order of the customers."""
+    def columns(self) -> dict[str, Any]:
+        """The filled slots as columns: customer, slot (from 1), fund, revenue; in the order of the customers.
+
+        Ids are columns of the type they came in (:class:`~ptofa_gpu._ids.Ids`), all else are arrays.
+        """
         funds = self.host_funds()
         row, slot = np.nonzero(funds >= 0)
         fund = funds[row, slot].astype(np.int64)
@@ -179,6 +184,10 @@ class AllocationPlan:
     def to_frame(self, backend: str | None = None) -> Any:
         """The filled slots as a data frame with the columns customer, slot, fund, revenue.
 
+        Ids have the type they came in. Where the library is another than they came from, and lacks their type, they are
+        the nearest it has: objects in pandas (decimals, UUIDs, dates), text in Polars (UUIDs, decimals of more than 38
+        digits).
+
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow", "cudf", "modin"}, optional
@@ -186,29 +195,29 @@ class AllocationPlan:
         """
         import narwhals as nw
 
+        from ptofa_gpu._ids import Ids
         from ptofa_gpu._lazy import require
 
         name = backend or self.problem.frame_backend or "pandas"
         require(name, f"to_frame(backend={name!r})")
-        columns = {c: v.tolist() if v.dtype == object else v for c, v in self.columns().items()}
-        return nw.from_dict(columns, backend=name).to_native()  # type: ignore[arg-type]
+        columns = self.columns()
+        frame = nw.from_arrow(_as_table(columns, name), backend=name)  # type: ignore[arg-type]
+        own = {c: v.to_series(name) for c, v in columns.items() if isinstance(v, Ids)}
+        return frame.with_columns(*(s.alias(c) for c, s in own.items() if s is not None)).to_native()
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_frame`'s columns as Parquet; the file is whole or absent, whatever happens meanwhile."""
-        from ptofa_gpu._columns import arrow_array
         from ptofa_gpu._files import atomic_path
         from ptofa_gpu._lazy import require
 
-        pa = require("pyarrow", "to_parquet()")
         pq = require("pyarrow.parquet", "to_parquet()")
-        columns = {c: arrow_array(v) for c, v in self.columns().items()}
         facts = {
             "method": self.method,
             "status": self.status,
             "objective": repr(self.objective),
             "bound": repr(self.bound),
         }
-        table = pa.table(columns).replace_schema_metadata({f"ptofa.{k}": v for k, v in facts.items()})
+        table = _as_table(self.columns()).replace_schema_metadata({f"ptofa.{k}": v for k, v in facts.items()})
         with atomic_path(path) as partial:
             # customers and revenue hardly ever repeat: looking for values that do would take most of the time
             pq.write_table(table, partial, use_dictionary=["slot", "fund"])
@@ -328,6 +337,17 @@ def _earned(problem: AllocationProblem, funds: Any) -> tuple[float, float]:
         return in_currency(total), in_currency(size)
     filled = (to_device(funds, "cpu") >= 0).sum(1).astype(np.float64)
     return float(Fraction(total, 2**149) + core.on_top(filled)), in_currency(_sums(problem, funds)[1])
+
+
+def _as_table(columns: dict[str, Any], backend: str = "pyarrow") -> pa.Table:
+    """Columns of a plan as an Arrow table for the library `backend`."""
+    import pyarrow as pa
+
+    from ptofa_gpu._columns import arrow_array
+    from ptofa_gpu._ids import Ids
+
+    arrays = {c: v.to_arrow(backend) if isinstance(v, Ids) else arrow_array(v) for c, v in columns.items()}
+    return pa.table(arrays)
 
 
 def _sums(problem: AllocationProblem, funds: Any) -> tuple[int, int]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._id_arrays import as_ids, check_ids
+from ptofa_gpu._ids import Ids
 from ptofa_gpu.allocation._checks import (
     check_k,
     check_levels,
@@ -31,8 +33,6 @@ from ptofa_gpu.allocation.labels import (
     Axis,
     LabelledRevenue,
     align_eligible,
-    as_labels,
-    check_labels,
     is_frame,
     own_labels,
     pairs_by_label,
@@ -221,32 +221,32 @@ class AllocationProblem:
     ) -> tuple[Axis, Axis]:
         """What customers and funds are called, kept as `customer_ids`, `fund_ids` and `names`."""
         self.frame_backend: str | None = None  # which data-frame library the revenue came in
-        own: list[Any] = [None, None]
+        rows = columns = None
         if frame is not None:
             self.frame_backend = frame.backend
-            own = [check_labels(frame.customers, n_customers, "revenue's customers"), frame.funds]
-            own[1] = check_labels(frame.funds, n_funds, "revenue's columns")
-            customer_ids = own[0] if customer_ids is None and frame.named[0] else customer_ids
-            fund_ids = own[1] if fund_ids is None and names is None and frame.named[1] else fund_ids
-        indices = own_labels(customer_ids), own_labels(fund_ids) + own_labels(names)
+            rows = None if frame.customers is None else check_ids(frame.customers, n_customers, "revenue's customers")
+            columns = check_ids(frame.funds, n_funds, "revenue's columns")
+            customer_ids = rows if customer_ids is None and frame.named[0] else customer_ids
+            fund_ids = columns if fund_ids is None and names is None and frame.named[1] else fund_ids
+        of_customers = own_labels(customer_ids, "customer_ids")
+        of_funds = own_labels(fund_ids, "fund_ids") + own_labels(names, "names")
         self.customer_ids = self._ids(customer_ids, n_customers, "customer_ids")
         self.fund_ids = self._ids(fund_ids, n_funds, "fund_ids")
         if names is None and self.fund_ids is not None:
-            names = [str(f) for f in self.fund_ids]
-        named = names is not None
+            names = self.fund_ids.texts()
         self.names = check_names(names, n_funds)
-        known = [self.fund_ids, np.array(self.names, object) if named else None, own[1], *indices[1]]
-        funds = Axis("fund", n_funds, tuple(as_labels(x, "funds") for x in known if x is not None))
-        known = [self.customer_ids, own[0], *indices[0]]
-        return Axis("customer", n_customers, tuple(as_labels(x, "customers") for x in known if x is not None)), funds
+        named = None if names is None else as_ids(self.names, "names")
+        known = [x for x in (self.fund_ids, named, columns, *of_funds) if x is not None]
+        customers = [x for x in (self.customer_ids, rows, *of_customers) if x is not None]
+        return Axis("customer", n_customers, tuple(customers)), Axis("fund", n_funds, tuple(known))
 
     @property
     def axes(self) -> tuple[Axis, Axis]:
         """What customers and funds may be called, for values that are labelled."""
-        known = [self.fund_ids, np.array(self.names, object)]
-        funds = Axis("fund", self.n_funds, tuple(as_labels(x, "funds") for x in known if x is not None))
-        ids = () if self.customer_ids is None else (as_labels(self.customer_ids, "customers"),)
-        return Axis("customer", self.n_customers, ids), funds
+        names = as_ids(self.names, "names")
+        funds = (names,) if self.fund_ids is None else (self.fund_ids, names)
+        customers = () if self.customer_ids is None else (self.customer_ids,)
+        return Axis("customer", self.n_customers, customers), Axis("fund", self.n_funds, funds)
 
     def _round(self, given: list[Any]) -> None:
         """Take off what customers' funds have in common, where that changes no plan and float32 would lose by it."""
@@ -326,10 +326,8 @@ class AllocationProblem:
         raise InputError("revenue changed while it was looked at; allocate again.")
 
     @staticmethod
-    def _ids(ids: Any, n: int, what: str) -> np.ndarray | None:
-        if ids is None:
-            return None
-        return check_labels(ids, n, what)
+    def _ids(ids: Any, n: int, what: str) -> Ids | None:
+        return None if ids is None else check_ids(ids, n, what)
 
     @classmethod
     def from_frames(
@@ -354,10 +352,12 @@ class AllocationProblem:
             also a list of row blocks, a memory map or the path of a .npy file, as in :class:`AllocationProblem`.
         customers : data frame
             ``customer`` (unique) and, where there are risk limits, ``tolerance``; optionally ``k``, each customer's
-            slots.
+            slots. Ids are whole numbers, text, UUIDs, bytes, dates or times of any type that holds them exactly; the
+            plan has them as they are here. Ids of two tables are compared by value, and whole numbers also with text
+            such as "7" where all ids of the column are.
         funds : data frame
-            ``fund`` (unique), ``quota`` (or the range ``quota_low`` and ``quota_high``) and, where there are risk
-            limits, ``risk``; optionally ``name``.
+            ``fund`` (unique), ``quota`` (or the range ``quota_low`` and ``quota_high``; an end that is missing is open)
+            and, where there are risk limits, ``risk``; optionally ``name`` (unique; the id where it is missing).
         k : int, optional
             Slots of every customer: 1 unless given here or in `customers`.
         eligible : array, optional
@@ -371,13 +371,13 @@ class AllocationProblem:
         Raises
         ------
         SchemaError
-            One error that lists everything wrong with the frames, with row counts.
+            One error that lists everything wrong with frames and arguments, with row counts.
         """
-        from ptofa_gpu.allocation.frames import read_frames
+        from ptofa_gpu.allocation.frames import from_frames
 
-        parts = read_frames(revenue, customers, funds, k=k, eligible=eligible, excluded=excluded, missing=missing)
-        backend = parts.pop("backend")
-        problem = cls(**parts)
+        problem, backend = from_frames(
+            cls, revenue, customers, funds, k=k, eligible=eligible, excluded=excluded, missing=missing
+        )
         problem.frame_backend = backend
         return problem
 

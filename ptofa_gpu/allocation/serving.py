@@ -47,15 +47,14 @@ def _in_the_plans_order(frame: Any, made_for: AllocationProblem) -> Any:
     read = read_revenue(frame)
     if not read.named[1]:
         return frame
-    assert read.funds is not None
     found = made_for.axes[1].positions(read.funds, "revenue")
     if found.size < made_for.n_funds:
         left = [made_for.names[f] for f in np.setdiff1d(np.arange(made_for.n_funds), found)[:5]]
         raise InputError(f"revenue has {found.size} funds (columns); the plan was made for {made_for.n_funds}: {left}.")
-    order = [read.funds[i] for i in np.argsort(found)]
     known = nw.from_native(frame, eager_only=True)
+    columns = [c for c in known.columns if c != "customer"]
     keep = ["customer"] if "customer" in known.columns else []
-    return frame[keep + order] if read.backend == "pandas" else known.select(keep + order).to_native()
+    return known.select(keep + [columns[i] for i in np.argsort(found)]).to_native()
 
 
 def assign(plan: AllocationPlan, revenue: Any, tolerance: Any, eligible: Any, k: Any, excluded: Any) -> Any:

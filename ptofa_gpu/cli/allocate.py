@@ -167,8 +167,12 @@ def _write_csv(plan: AllocationPlan, path: Path) -> None:
     from pyarrow import csv
 
     from ptofa_gpu._files import atomic_path
+    from ptofa_gpu._ids import csv_ids
 
     table = plan.to_frame("pyarrow")
+    for name in ("customer", "fund"):
+        at = table.column_names.index(name)
+        table = table.set_column(at, name, csv_ids(table[name].combine_chunks()))
     with atomic_path(path) as partial:
         csv.write_csv(table, partial)
 
@@ -202,6 +206,8 @@ def _as_json(plan: AllocationPlan, output: Path, phases: Phases) -> str:
     import json
     import math
 
+    from ptofa_gpu._columns import text_of
+
     names, ids = plan.problem.names, plan.problem.fund_ids
     facts = {
         "plan": str(output),
@@ -214,7 +220,8 @@ def _as_json(plan: AllocationPlan, output: Path, phases: Phases) -> str:
         "bound": None if math.isnan(plan.bound) else plan.bound,
         "gap": None if math.isnan(plan.gap) else plan.gap,
         "unfilled": plan.unfilled,
-        "funds": names if ids is None else ids.tolist(),  # as in the plan's column fund
+        # as in the plan's column fund
+        "funds": names if ids is None else [v if isinstance(v, int) else text_of(v) for v in ids.tolist()],
         "names": names,
         "quota": plan.problem.quota.tolist(),
         "exposures": plan.exposures.tolist(),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import narwhals as nw
 import numpy as np
 
 from ptofa_gpu._columns import eager
-from ptofa_gpu.datasets.log import LEVEL_RANGE, SPLITS, LogArrays, Split, check_log
+from ptofa_gpu._frames import LEVEL_RANGE, Customers, Funds, read_customers, read_funds
+from ptofa_gpu.datasets.log import SPLITS, LogArrays, Split, check_log
 from ptofa_gpu.datasets.truth import Truth
 from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
 from ptofa_gpu.prediction.schema import Encoded, FeatureChoice, Schema
@@ -212,39 +212,67 @@ class ExposureData:
             device=device,
             seed=seed,
             schema=self.schema,
-            tolerance=_column(self.customers, "customers", "tolerance"),
-            risk=_column(self.funds, "funds", "risk"),
+            tolerance=self._sides[0].tolerance,
+            risk=self._sides[1].risk,
         )
 
-    def problem(self, revenue: Any, k: int = 1) -> AllocationProblem:
+    def problem(
+        self,
+        revenue: Any,
+        k: Any = None,
+        *,
+        eligible: Any = None,
+        excluded: Any = None,
+        missing: Literal["error", "exclude"] = "error",
+    ) -> AllocationProblem:
         """The allocation problem of these customers and funds.
 
         Parameters
         ----------
-        revenue : array (U, F)
-            Expected revenue, rows and columns in the order of ``customers`` and ``funds``.
-        k : int
-            Slots per customer.
+        revenue : array (U, F), or data frame
+            Expected revenue, rows and columns in the order of ``customers`` and ``funds``; or a frame, as in
+            :meth:`AllocationProblem.from_frames`.
+        k : int, optional
+            Slots per customer: 1 unless given here or in the column ``k`` of ``customers``.
+        eligible, excluded, missing
+            As in :meth:`AllocationProblem.from_frames`.
+
+        Raises
+        ------
+        SchemaError
+            One error that lists everything wrong.
         """
         from ptofa_gpu.allocation.problem import AllocationProblem
 
-        return AllocationProblem.from_frames(revenue, self.customers, self.funds, k=k)
+        return AllocationProblem.from_frames(
+            revenue, self.customers, self.funds, k, eligible=eligible, excluded=excluded, missing=missing
+        )
+
+    @cached_property
+    def _sides(self) -> tuple[Customers, Funds]:
+        """Both frames, read as the check of the log and an allocation read them."""
+        problems: list[str] = []
+        customers, funds = eager(self.customers, "customers"), eager(self.funds, "funds")
+        sides = read_customers(customers, len(funds), problems), read_funds(funds, problems)
+        if problems:
+            raise SchemaError("The exposure data cannot be used:", problems)
+        return sides
 
     # -- faces ---------------------------------------------------------------------------------------------------
     def fund_table(self) -> list[dict[str, Any]]:
-        """One dict a fund, in order: name, risk, quota, exposures, conversions, amount (currency) of the log."""
-        funds = eager(self.funds, "funds")
-        a, n = self.arrays, len(funds)
+        """One dict a fund, in order: name (its id where it has none), risk, quota, exposures, conversions, amount
+        (currency) of the log. The quota of a fund with a range is its high end, None where that is open."""
+        a, n = self.arrays, self.n_funds
+        funds, names = self._sides[1], self._fund_names
         shown = np.bincount(a.fund, minlength=n)
         converted = np.bincount(a.fund, weights=a.converted, minlength=n)
         amount = np.bincount(a.fund, weights=a.amount.astype(np.float64), minlength=n)
-        names = _values(funds, "name") or _values(funds, "fund") or []
-        risk, quota = _values(funds, "risk"), _values(funds, "quota")
+        quota = funds.quota if funds.quota is None or funds.quota.ndim == 1 else funds.quota[:, 1]
         return [
             {
-                "name": str(names[f]),
-                "risk": None if risk is None else int(risk[f]),
-                "quota": None if quota is None else int(quota[f]),
+                "name": names[f],
+                "risk": None if funds.risk is None else int(funds.risk[f]),
+                "quota": None if quota is None or np.isnan(quota[f]) else int(quota[f]),
                 "exposures": int(shown[f]),
                 "conversions": int(converted[f]),
                 "amount": float(amount[f]),
@@ -275,16 +303,20 @@ class ExposureData:
             "propensity_known": a.propensity is not None,
         }
 
+    @property
+    def _fund_names(self) -> list[str]:
+        names = self._sides[1].names
+        assert names is not None  # where they cannot be read, there was an error
+        return names
+
     def _without_value(self) -> dict[str, int]:
         sides = {"customers": self.encoded_customers, "funds": self.encoded_funds}
         return {f"{side}.{name}": n for side, encoded in sides.items() for name, n in encoded.unseen.items()}
 
     def _never_shown(self) -> list[str]:
         """Names of funds without a log row: a model can only guess them from funds of the same features."""
-        funds = eager(self.funds, "funds")
-        names = _values(funds, "name") or _values(funds, "fund") or []
-        shown = np.bincount(self.arrays.fund, minlength=len(funds))
-        return [str(names[f]) for f in np.flatnonzero(shown == 0)]
+        shown = np.bincount(self.arrays.fund, minlength=self.n_funds)
+        return [self._fund_names[f] for f in np.flatnonzero(shown == 0)]
 
     def _constant(self) -> list[str]:
         """Customer features that tell no customer from another."""
@@ -354,15 +386,6 @@ class ExposureData:
             f"<div class='ptofa-data'><p><b>Exposure data: {html.escape(title)}</b></p>{note}<table>{head}</table>"
             f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>{more}</div>"
         )
-
-
-def _column(frame: Any, what: str, column: str) -> np.ndarray | None:
-    known = eager(frame, what)
-    return known[column].to_numpy() if column in known.columns else None
-
-
-def _values(frame: nw.DataFrame[Any], column: str) -> list[Any] | None:
-    return frame[column].to_list() if column in frame.columns else None
 
 
 def _number(value: int | None) -> str:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, keys, texts
+from ptofa_gpu._columns import Eager, eager, floats, texts
 from ptofa_gpu._dates import days, is_date
+from ptofa_gpu._frames import LEVEL_RANGE, check_limits, positions, read_customers, read_funds
+from ptofa_gpu._frames import read as _read
+from ptofa_gpu._frames import report as _report
 from ptofa_gpu.datasets.split import SPLITS, Split, split_by_customer, split_by_day
 from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
 
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ptofa_gpu.prediction.schema import Schema
-
-#: What int8 holds: the widest range a tolerance or risk level may have.
-LEVEL_RANGE = (-128, 127)
 
 
 @dataclass
@@ -78,9 +78,9 @@ def check_log(
         optional ``split`` ("train", "validation", "test"), ``propensity`` (0 < p <= 1) and ``day`` (whole numbers or
         dates).
     customers : data frame
-        ``customer`` (unique); optional ``tolerance``.
+        ``customer`` (unique); optional ``tolerance`` and, as slots of each, ``k``.
     funds : data frame
-        ``fund`` (unique); optional ``risk``, ``quota``.
+        ``fund`` (unique); optional ``risk``, ``quota`` (or ``quota_low`` and ``quota_high``) and ``name``.
     schema : Schema, optional
         Where given, its features are checked too.
     tolerance_range : (int, int)
@@ -105,21 +105,17 @@ def check_log(
         raise InputError(f"split is {split!r}; it is 'customer', 'day' or None (as the log says)")
     log, customers, funds = eager(log, "log"), eager(customers, "customers"), eager(funds, "funds")
     problems: list[str] = []
-    customer_ids = _unique_ids(customers, "customer", "customers", problems)
-    fund_ids = _unique_ids(funds, "fund", "funds", problems)
-    if ("tolerance" in customers.columns) != ("risk" in funds.columns):
-        problems.append("risk limits need both customers.tolerance and funds.risk; only one of them is there")
-    _check_whole(customers, "tolerance", "customers", tolerance_range, problems)
-    _check_whole(funds, "risk", "funds", tolerance_range, problems)
-    _check_whole(funds, "quota", "funds", (0, 2**62), problems)
+    customer_ids = read_customers(customers, len(funds), problems, tolerance_range).ids
+    fund_ids = read_funds(funds, problems, tolerance_range).ids
+    check_limits(customers, funds, problems)
     if schema is not None:
         problems += _schema_problems(schema, customers, funds)
 
     if len(log) == 0:
         problems.append("log has no rows: without exposures there is nothing to learn from")
         raise SchemaError("The exposure log cannot be used:", problems)
-    customer = _positions(log, "customer", customer_ids, "customers", problems)
-    fund = _positions(log, "fund", fund_ids, "funds", problems)
+    customer = positions(log, "customer", "log", customer_ids, "customers", problems)
+    fund = positions(log, "fund", "log", fund_ids, "funds", problems)
     converted, amount = _outcome(log, problems)
     parts = _split(log, customer, seed, split, problems)
     propensity = _propensity(log, problems)
@@ -134,43 +130,7 @@ def check_log(
     return LogArrays(customer, fund, converted, amount, parts, propensity)
 
 
-# -- the frames of customers and funds -----------------------------------------------------------------------------
-def _unique_ids(frame: Eager, column: str, what: str, problems: list[str]) -> pa.Array | None:
-    ids = _read(frame, column, what, keys, problems)
-    if ids is None:
-        return None
-    if len(ids) == 0:
-        problems.append(f"{what} has no rows")
-    missing = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))
-    _report(problems, missing, frame, what, f"{column} is missing", [])
-    codes = ids.dictionary_encode().indices.drop_null().to_numpy()
-    count = np.bincount(codes, minlength=1)
-    repeated = np.flatnonzero(count[codes] > 1) if codes.size else codes
-    if repeated.size:
-        value = ids.drop_null()[int(repeated[0])].as_py()
-        distinct = int((count > 1).sum())
-        problems.append(
-            f"{what}: {column} must be unique; {repeated.size:,} of {len(ids):,} rows share {distinct:,} "
-            f"id{'s' * (distinct > 1)}, for example {value!r}"
-        )
-    return ids
-
-
-def _check_whole(frame: Eager, column: str, what: str, bounds: tuple[int, int], problems: list[str]) -> None:
-    if column not in frame.columns:
-        return
-    x = _read(frame, column, what, floats, problems)
-    if x is None:
-        return
-    _report(problems, np.flatnonzero(np.isnan(x)), frame, what, f"{column} is missing", [])
-    with np.errstate(invalid="ignore"):
-        fraction = np.flatnonzero(np.isfinite(x) & (x != np.floor(x)))
-        outside = np.flatnonzero((x < bounds[0]) | (x > bounds[1]))
-    _report(problems, fraction, frame, what, f"{column} must be whole", [column])
-    span = "not negative" if column == "quota" else f"within {bounds[0]}..{bounds[1]}"
-    _report(problems, outside, frame, what, f"{column} must be {span}", [column])
-
-
+# -- the features -----------------------------------------------------------------------------------------------------
 def _schema_problems(schema: Schema, customers: Eager, funds: Eager) -> list[str]:
     problems = []
     for what, encode, frame in (
@@ -186,34 +146,6 @@ def _schema_problems(schema: Schema, customers: Eager, funds: Eager) -> list[str
 
 
 # -- the log -------------------------------------------------------------------------------------------------------
-def _positions(log: Eager, column: str, ids: pa.Array | None, where: str, problems: list[str]) -> np.ndarray | None:
-    import pyarrow.compute as pc
-
-    found = _read(log, column, "log", keys, problems)
-    if found is None or ids is None:
-        return None
-    missing = found.is_null().to_numpy(zero_copy_only=False)
-    _report(problems, np.flatnonzero(missing), log, "log", f"{column} is missing", [])
-    if found.type != ids.type:
-        problems.append(
-            f"log: {column} holds {_kind(found)} but {where}.{column} holds {_kind(ids)}; write both the same way"
-        )
-        return None
-    position = pc.index_in(found, value_set=ids).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    unknown = np.flatnonzero((position < 0) & ~missing)
-    if unknown.size:
-        distinct = len(found.take(unknown).unique())
-        ids_said = f"{distinct:,} unknown id{'s' * (distinct > 1)}"
-        _report(problems, unknown, log, "log", f"{column} is not in {where} ({ids_said})", [column])
-    return position
-
-
-def _kind(ids: pa.Array) -> str:
-    import pyarrow.types as pt
-
-    return "whole numbers" if pt.is_integer(ids.type) else "text"
-
-
 def _outcome(log: Eager, problems: list[str]) -> tuple[np.ndarray | None, np.ndarray | None]:
     c = _read(log, "converted", "log", floats, problems)
     r = _read(log, "amount", "log", floats, problems)
@@ -304,27 +236,3 @@ def _no_positives(converted: np.ndarray, split: np.ndarray | None) -> str | None
             f"{int(converted.sum()):,} of all {n:,} did"
         )
     return None
-
-
-# -- reading and reporting -----------------------------------------------------------------------------------------
-def _read(frame: Eager, column: str, what: str, reader: Any, problems: list[str]) -> Any:
-    """Column through `reader`, or None with the reason in `problems`."""
-    if column not in frame.columns:
-        problems.append(f"{what}: column {column!r} is missing; there are {', '.join(map(repr, frame.columns))}")
-        return None
-    try:
-        return reader(arrow_column(frame, column))
-    except ColumnError as e:
-        problems.append(f"{what}: column {column!r} {e}")
-        return None
-
-
-def _report(problems: list[str], rows: np.ndarray, frame: Eager, what: str, claim: str, show: list[str]) -> None:
-    """One line: what is wrong, in how many rows, and the first of them with the values of the columns `show`."""
-    if rows.size == 0:
-        return
-    row = int(rows[0])
-    shown = [(c, frame[c].item(row)) for c in show if c in frame.columns]
-    values = ", ".join(f"{c} {v.item() if isinstance(v, np.generic) else v!r}" for c, v in shown)
-    first = f"row {row}" + (f" ({values})" if values else "")
-    problems.append(f"{what}: {claim}: {rows.size:,} of {len(frame):,} rows, the first is {first}")

@@ -148,6 +148,8 @@ class _Side:
             if kind == "categorical":
                 raise ColumnError("holds dates, of which the weekday and the month are categories already")
             return _parts(column, name)[: 1 if kind == "numeric" else None]
+        if name == "fund":  # ids are of more types than features
+            return [self._categorical(column, name, checked=kind is None)]
         number = pt.is_integer(column.type) or pt.is_floating(column.type) or pt.is_decimal(column.type)
         words = (pt.is_string, pt.is_large_string, pt.is_string_view, pt.is_boolean)
         if not number and not any(is_kind(column.type) for is_kind in words):

@@ -89,11 +89,11 @@ def test_everything_wrong_is_in_one_error():
         ptofa.AllocationProblem.from_frames(frame, people, funds)
     text = str(caught.value)
     for words in (
-        "customers.customer: 1 row repeats an id; the first is 'u0'",
-        "customers.tolerance has type",
-        "funds.quota: 1 row is empty, that of fund 'c'",
-        "revenue.fund: 1 row names a fund that funds does not hold; the first is zzz",
-        "revenue.customer: 3 rows name a customer that customers does not hold; the first is u1",
+        "customers: customer must be unique; 2 of 6 rows share 1 id, for example 'u0'",
+        "customers: column 'tolerance' has type large_string",
+        "funds: quota is missing: 1 of 3 rows, the first is row 2 (fund 'c')",
+        "revenue: fund is not in funds (1 unknown id): 1 of 18 rows, the first is row 0 (fund 'zzz')",
+        "revenue: customer is not in customers (1 unknown id): 3 of 18 rows, the first is row 1 (customer 'u1')",
     ):
         assert words in text
     assert len(caught.value.problems) == 5
@@ -102,26 +102,35 @@ def test_everything_wrong_is_in_one_error():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"customers": PEOPLE.drop(columns="customer")}, "customers lacks the column"),
+        (
+            {"customers": PEOPLE.drop(columns="customer")},
+            "customers: column 'customer' is missing; there are 'tolerance'",
+        ),
         ({"customers": PEOPLE.drop(columns="tolerance")}, "funds.risk is there without customers.tolerance"),
         ({"customers": PEOPLE.iloc[:0]}, "customers has no rows"),
         ({"customers": [1, 2]}, "customers is a list, not a data frame"),
-        ({"funds": FUNDS.drop(columns="quota")}, "funds lacks the column quota; it has .*a range is quota_low"),
+        ({"funds": FUNDS.drop(columns="quota")}, "funds: column 'quota' is missing; there are .*a range is quota_low"),
         ({"funds": FUNDS.assign(quota_low=0)}, "columns quota and quota_low; it needs quota alone"),
-        ({"funds": FUNDS.rename(columns={"quota": "quota_high"})}, "columns quota_high; it needs quota alone"),
+        ({"funds": FUNDS.rename(columns={"quota": "quota_high"})}, "column quota_high; it needs quota alone"),
         ({"customers": PEOPLE.assign(k=1), "k": 2}, "k=2 was given too"),
-        ({"customers": PEOPLE.assign(k="1")}, "customers.k has type"),
-        ({"excluded": PEOPLE}, "excluded lacks the column fund"),
+        ({"customers": PEOPLE.assign(k="1")}, "customers: column 'k' has type large_string"),
+        ({"excluded": PEOPLE}, "excluded: column 'fund' is missing"),
         (
             {"excluded": pd.DataFrame({"customer": ["u0", "who"], "fund": ["zzz", "a"]})},
-            r"excluded.customer: 1 row names a customer that customers does not hold; the first is who\n"
-            r".*excluded.fund: 1 row names a fund that funds does not hold; the first is zzz",
+            r"excluded: customer is not in customers .*: 1 of 2 rows, the first is row 1 \(customer 'who'\)\n"
+            r".*excluded: fund is not in funds .*: 1 of 2 rows, the first is row 0 \(fund 'zzz'\)",
         ),
         ({"revenue": E[:5]}, r"shape \(5, 3\); customers has 6 rows"),
         ({"revenue": wide().drop(columns="b")}, "lacks a column for 1 fund"),
-        ({"revenue": wide().iloc[:5]}, "5 rows for 6 customers"),
-        ({"revenue": wide().drop(columns="customer")}, r"lacks the column customer .*; it has 'a', 'b', 'c'"),
-        ({"revenue": pd.concat([long(), long().iloc[:2]])}, "2 row"),
+        ({"revenue": wide().iloc[:5]}, "lacks the row of 1 customer, the first is 'u5'"),
+        (
+            {"revenue": wide().drop(columns="customer")},
+            r"revenue: column 'customer' is missing; there are 'a', 'b', 'c'",
+        ),
+        (
+            {"revenue": pd.concat([long(), long().iloc[:2]])},
+            r"was there before: 2 of 20 rows, the first is row 18 \(customer 'u3'",
+        ),
     ],
 )
 def test_bad_frames(change, words):
@@ -139,8 +148,8 @@ def test_ids_of_two_types_are_one_problem(revenue):
     with pytest.raises(SchemaError) as caught:
         ptofa.AllocationProblem.from_frames(revenue, numbered(PEOPLE), FUNDS)
     assert caught.value.problems == [
-        "revenue.customer and customers.customer do not match: ids are text here and integers there; write both the "
-        "same way"
+        "revenue: customer holds text but customers.customer holds whole numbers; write both the same way (on the "
+        "command line, --id-type says how ids are read)"
     ]
 
 
@@ -148,7 +157,7 @@ def test_an_unknown_customer_in_a_wide_frame_is_one_problem():
     with pytest.raises(SchemaError) as caught:
         ptofa.AllocationProblem.from_frames(wide().replace({"customer": {"u4": "who"}}), PEOPLE, FUNDS)
     assert caught.value.problems == [
-        "revenue.customer: 1 row names a customer that customers does not hold; the first is who"
+        "revenue: customer is not in customers (1 unknown id): 1 of 6 rows, the first is row 4 (customer 'who')"
     ]
 
 
@@ -158,7 +167,7 @@ def test_an_empty_revenue_names_the_first_customer(library):
     frame.loc[[2, 4], "b"] = None
     if library != "pandas":
         frame = native(frame, library)
-    with pytest.raises(SchemaError, match=r"revenue\.b: 2 rows are empty, the first of customer 'u2'"):
+    with pytest.raises(SchemaError, match=r"revenue: b is missing: 2 of 6 rows, the first is row 2 \(customer 'u2'\)"):
         ptofa.AllocationProblem.from_frames(frame, PEOPLE, FUNDS)
 
 
@@ -217,7 +226,7 @@ def test_ids_in_any_order_are_met_but_not_twice(ids):
     problem = ptofa.AllocationProblem.from_frames(pa.table(rows), customers, funds)
     assert problem.revenue.ravel().tolist() == [1.0, 2.0, 3.0]
     twice = pa.table({"customer": [ids[0], ids[1], ids[0]], "tolerance": [1, 1, 1]})
-    with pytest.raises(SchemaError, match=f"1 row repeats an id; the first is {ids[0]!r}"):
+    with pytest.raises(SchemaError, match=f"2 of 3 rows share 1 id, for example {ids[0]!r}"):
         ptofa.AllocationProblem.from_frames(pa.table(rows), twice, funds)
 
 

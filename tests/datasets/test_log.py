@@ -67,10 +67,10 @@ def test_one_error_lists_everything_with_counts_and_an_example() -> None:
     found = problems(rows, people, products, tolerance_range=(1, 5))
     expected = [
         "customers: customer must be unique; 2 of 6 rows share 1 id, for example 13",
+        "customers: tolerance must be within 1..5: 2 of 6 rows, the first is row 2 (customer 13, tolerance 9)",
         "funds: fund must be unique; 2 of 3 rows share 1 id, for example 'b'",
-        "customers: tolerance must be within 1..5: 2 of 6 rows, the first is row 2 (tolerance 9)",
-        "funds: risk must be whole: 1 of 3 rows, the first is row 1 (risk 2.5)",
-        "funds: quota must be not negative: 1 of 3 rows, the first is row 1 (quota -1)",
+        "funds: risk must be whole: 1 of 3 rows, the first is row 1 (fund 'b', risk 2.5)",
+        "funds: quota must be not negative: 1 of 3 rows, the first is row 1 (fund 'b', quota -1)",
         "log: customer is not in customers (2 unknown ids): 3 of 8 rows, the first is row 1 (customer 99)",
         "log: fund is not in funds (2 unknown ids): 2 of 8 rows, the first is row 4 (fund 'zz')",
         "log: converted is missing: 1 of 8 rows, the first is row 5 (customer 16, fund 'a')",
@@ -150,7 +150,9 @@ def test_a_log_without_training_rows_is_refused() -> None:
 def test_risk_needs_tolerance_and_no_limits_need_neither() -> None:
     people, products = customers(), funds()
     del people["tolerance"]
-    assert "only one of them is there" in problems(log(), people, products)[0]
+    assert problems(log(), people, products) == [
+        "funds.risk is there without customers.tolerance: risk limits need both (or drop both)"
+    ]
     del products["risk"]
     del products["quota"]
     assert len(check_log(pd.DataFrame(log()), pd.DataFrame(people), pd.DataFrame(products))) == 8
