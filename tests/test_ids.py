@@ -433,7 +433,6 @@ def test_ids_given_as_arrays(ids: Any, kind: pa.DataType) -> None:
         ([object()] * 5, "customer_ids"),
         (pd.MultiIndex.from_product([[1], range(5)]), "customer_ids"),
     ],
-    ids=repr,
 )
 def test_bad_arrays_of_ids(ids: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):

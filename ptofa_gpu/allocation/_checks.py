@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu._id_arrays import check_ids
+from ptofa_gpu._id_arrays import as_ids, check_ids
 from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, read_given
 from ptofa_gpu.allocation.memory import require_memory
 from ptofa_gpu.device import to_device
@@ -183,7 +183,12 @@ def _of(n: int, what: str) -> str:
 
 def check_names(names: Any, n_funds: int) -> list[str]:
     """F names, no two alike; made up when none are given."""
-    return [f"fund {f}" for f in range(n_funds)] if names is None else check_ids(names, n_funds, "names").texts()
+    if names is None:
+        return [f"fund {f}" for f in range(n_funds)]
+    given = as_ids(names, "names")
+    if len(given) != n_funds:
+        raise InputError(f"names has {len(given):,} entries; the revenue has {n_funds} funds.")
+    return check_ids(given, n_funds, "names").texts()
 
 
 def check_levels(tolerance: Any, risk: Any, n_customers: int, n_funds: int) -> tuple[np.ndarray, np.ndarray]:

@@ -123,10 +123,10 @@ def test_eligible_frames_are_aligned_in_both_directions(world):
         ({"excluded": {"c0": "gold"}}, "excluded names funds that the revenue does not have: 'gold'"),
         ({"excluded": {"x": "bond"}}, "excluded names customers that the revenue does not have: 'x'"),
         ({"excluded": pd.DataFrame({"customer": ["c0"]})}, "excluded lacks the column fund"),
-        ({"names": ["a", "a", "b"]}, "names repeats 'a'"),
-        ({"names": ["a", None, "b"]}, "names has no entry at position 1"),
-        ({"customer_ids": ["x"] * U}, "customer_ids repeats 'x'"),
-        ({"fund_ids": [1, 2, float("nan")]}, "fund_ids has no entry at position 2"),
+        ({"names": ["a", "a", "b"]}, "names must be unique; .* for example 'a'"),
+        ({"names": ["a", None, "b"]}, "names is missing: .* the first is row 1"),
+        ({"customer_ids": ["x"] * U}, "customer_ids must be unique; .* for example 'x'"),
+        ({"fund_ids": [1, 2, float("nan")]}, "fund_ids is missing: .* the first is row 2"),
     ],
 )
 def test_labels_that_do_not_match_are_refused(world, change, words):
@@ -199,8 +199,8 @@ def test_frames_with_a_column_of_customers(library):
         (pl.DataFrame({"a": [1.0], "b": ["x"]}), "column 'b' of type"),
         (pd.DataFrame({"customer": [1], "fund": ["a"], "revenue": [2.0]}), "a long frame.*from_frames"),
         (pl.DataFrame({"customer": [1]}), "no column of a fund"),
-        (pd.DataFrame(np.ones((2, 2)), columns=["a", "a"]), "columns repeats 'a'"),
-        (pd.DataFrame(np.ones((2, 2)), index=["a", "a"]), "customers repeats 'a'"),
+        (pd.DataFrame(np.ones((2, 2)), columns=["a", "a"]), "columns must be unique"),
+        (pd.DataFrame(np.ones((2, 2)), index=["a", "a"]), "customers must be unique"),
         (pd.DataFrame(np.ones((2, 2)), index=pd.MultiIndex.from_tuples([(1, 2), (1, 3)])), "labels of 2 levels"),
         (pd.DataFrame({"a": [1.0, None], "b": [1.0, 1.0]}), "row 1, fund column 0"),
         (pd.DataFrame({"a": pd.array([1, None], "Int64"), "b": [1, 1]}), "row 1, fund column 0"),
@@ -254,7 +254,7 @@ def test_priorities_by_index_name_or_place(world, priority):
         (["bond", "mix", "gold"], "no fund of the revenue"),
         ("bond", "priority is 'bond'"),
         (3, "priority is 3"),
-        ([None, 1, 2], "no fund of the revenue"),
+        ([None, 1, 2], "each of the 3 funds"),
     ],
 )
 def test_priorities_that_are_none(world, priority, words):
