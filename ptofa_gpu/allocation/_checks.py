@@ -185,6 +185,9 @@ def check_names(names: Any, n_funds: int) -> list[str]:
     """F names, no two alike; made up when none are given."""
     if names is None:
         return [f"fund {f}" for f in range(n_funds)]
+    plain = isinstance(names, list) and all(type(n) is str for n in names)
+    if plain and len(names) == len(set(names)) == n_funds:
+        return list(names)  # without a column made of them, for which pandas would be imported
     given = as_ids(names, "names")
     if len(given) != n_funds:
         raise InputError(f"names has {len(given):,} entries; the revenue has {n_funds} funds.")

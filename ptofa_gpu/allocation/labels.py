@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -33,13 +34,19 @@ class Axis:
     side : {"customer", "fund"}
     size : int
         U or F.
-    labels : tuple of Ids
-        What values may be labelled by: identifiers, names, E's own labels; each of `size`, without repetition.
+    known : tuple
+        What values may be labelled by, in any form that `as_ids` reads: identifiers, names, E's own labels; each of
+        `size`, without repetition.
     """
 
     side: Side
     size: int
-    labels: tuple[Ids, ...] = ()
+    known: tuple[Any, ...] = ()
+
+    @cached_property
+    def labels(self) -> tuple[Ids, ...]:
+        """`known`, read when it is needed."""
+        return tuple(as_ids(x, f"{self.side}s") for x in self.known)
 
     def positions(self, given: Ids, what: str) -> np.ndarray:
         """Which customer or fund each label stands for: (n,) int64, all different.
@@ -101,7 +108,7 @@ class Axis:
         if self._is_no_label(labels):
             return plain
         by_position = isinstance(values, Mapping) and not self.labels and labels.kind == WHOLE
-        known = Axis(self.side, self.size, (as_ids(np.arange(self.size), what),)) if by_position else self
+        known = Axis(self.side, self.size, (np.arange(self.size),)) if by_position else self
         found = known.positions(labels, what)
         if found.size < self.size:
             left = np.setdiff1d(np.arange(self.size), found)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ptofa_gpu._id_arrays import as_ids, check_ids
+from ptofa_gpu._id_arrays import check_ids
 from ptofa_gpu._ids import Ids
 from ptofa_gpu.allocation._checks import (
     check_k,
@@ -235,16 +235,14 @@ class AllocationProblem:
         if names is None and self.fund_ids is not None:
             names = self.fund_ids.texts()
         self.names = check_names(names, n_funds)
-        named = None if names is None else as_ids(self.names, "names")
-        known = [x for x in (self.fund_ids, named, columns, *of_funds) if x is not None]
+        known = [x for x in (self.fund_ids, None if names is None else self.names, columns, *of_funds) if x is not None]
         customers = [x for x in (self.customer_ids, rows, *of_customers) if x is not None]
         return Axis("customer", n_customers, tuple(customers)), Axis("fund", n_funds, tuple(known))
 
     @property
     def axes(self) -> tuple[Axis, Axis]:
         """What customers and funds may be called, for values that are labelled."""
-        names = as_ids(self.names, "names")
-        funds = (names,) if self.fund_ids is None else (self.fund_ids, names)
+        funds = (self.names,) if self.fund_ids is None else (self.fund_ids, self.names)
         customers = () if self.customer_ids is None else (self.customer_ids,)
         return Axis("customer", self.n_customers, customers), Axis("fund", self.n_funds, funds)
 
