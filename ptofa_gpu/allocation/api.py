@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ptofa_gpu.allocation.blocks import RevenueBlocks
+from ptofa_gpu.allocation.core import find_largest
 from ptofa_gpu.allocation.memory import require_memory
 from ptofa_gpu.allocation.options import (
     METHODS,
@@ -178,7 +179,7 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: Opt
 
 def _say_what_rounding_costs(plan: AllocationPlan, problem: AllocationProblem) -> None:
     """A plan that is the best one in whole units, and not proved so in currency: why, and because of whom."""
-    row, fund, value = problem.find_largest()
+    row, fund, value = find_largest(problem)
     plan.note = (
         f"proved to within {plan.gap:.1e} of the best plan only: the largest revenue that can be chosen is "
         f"{value:.6g} (customer row {row}, fund {plan.problem.names[fund]!r}), and beside it smaller differences are "

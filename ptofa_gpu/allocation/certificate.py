@@ -56,7 +56,7 @@ import numpy as np
 
 from ptofa_gpu.allocation import _residual
 from ptofa_gpu.allocation._exact import exact_fraction, exact_sum, relative_gap, rounded_up
-from ptofa_gpu.allocation.problem import Core
+from ptofa_gpu.allocation.core import Core
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.ops._rows import CLOSED, EMPTY, slot_numbers

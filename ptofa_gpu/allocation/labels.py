@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ptofa_gpu._id_arrays import as_ids
+from ptofa_gpu._id_arrays import as_ids, check_ids
 from ptofa_gpu._id_keys import WHOLE
 from ptofa_gpu._ids import Ids, shown
+from ptofa_gpu.allocation._checks import check_names
 from ptofa_gpu.errors import InputError
 
 Side = Literal["customer", "fund"]
@@ -123,7 +124,51 @@ class Axis:
         return _counts(labels) and not any(own.kind == WHOLE for own in self.labels)
 
 
-def own_labels(values: Any, what: str) -> list[Ids]:
+@dataclass(frozen=True)
+class Called:
+    """What customers and funds are called: for the plan, and for values that are labelled."""
+
+    customer_ids: Ids | None
+    fund_ids: Ids | None
+    names: list[str]
+    customers: Axis
+    funds: Axis
+
+
+def read_names(
+    frame: LabelledRevenue | None, shape: tuple[int, int], customer_ids: Any, fund_ids: Any, names: Any
+) -> Called:
+    """Identifiers and names as they were given, else the labels of the revenue's own frame.
+
+    Raises
+    ------
+    InputError
+        Where some are missing or repeated, or not as many as there are rows or columns.
+    """
+    rows = columns = None
+    if frame is not None:
+        rows = None if frame.customers is None else check_ids(frame.customers, shape[0], "revenue's customers")
+        columns = check_ids(frame.funds, shape[1], "revenue's columns")
+        customer_ids = rows if customer_ids is None and frame.named[0] else customer_ids
+        fund_ids = columns if fund_ids is None and names is None and frame.named[1] else fund_ids
+    of_customers = _own_labels(customer_ids, "customer_ids")
+    of_funds = _own_labels(fund_ids, "fund_ids") + _own_labels(names, "names")
+    customer_ids = None if customer_ids is None else check_ids(customer_ids, shape[0], "customer_ids")
+    fund_ids = None if fund_ids is None else check_ids(fund_ids, shape[1], "fund_ids")
+    if names is None and fund_ids is not None:
+        names = fund_ids.texts()
+    texts = check_names(names, shape[1])
+    known = [fund_ids, None if names is None else texts, columns, *of_funds]
+    return Called(
+        customer_ids,
+        fund_ids,
+        texts,
+        Axis("customer", shape[0], tuple(x for x in (customer_ids, rows, *of_customers) if x is not None)),
+        Axis("fund", shape[1], tuple(x for x in known if x is not None)),
+    )
+
+
+def _own_labels(values: Any, what: str) -> list[Ids]:
     """The index of a pandas Series of identifiers or names, where it says more than a count from 0."""
     if not _is_pandas(values, "Series"):
         return []

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import html
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ptofa_gpu._id_arrays import check_ids
-from ptofa_gpu._ids import Ids
 from ptofa_gpu.allocation._checks import (
     check_k,
     check_levels,
-    check_names,
     check_quota,
     check_revenue,
     exclude_pairs,
@@ -27,20 +21,19 @@ from ptofa_gpu.allocation._checks import (
     raise_not_finite,
     without_mask,
 )
-from ptofa_gpu.allocation._exact import exact_fraction
 from ptofa_gpu.allocation.centring import WORTH_SAYING, Centred, centre, lost_share
+from ptofa_gpu.allocation.core import Core, make_core
 from ptofa_gpu.allocation.labels import (
     Axis,
-    LabelledRevenue,
     align_eligible,
     is_frame,
-    own_labels,
     pairs_by_label,
+    read_names,
     read_revenue,
 )
 from ptofa_gpu.allocation.memory import fit_blocks, require_memory
 from ptofa_gpu.device import DeviceName, to_device
-from ptofa_gpu.errors import InputError, PtofaError, PtofaWarning
+from ptofa_gpu.errors import PtofaError, PtofaWarning
 from ptofa_gpu.ops.largest import largest
 
 if TYPE_CHECKING:
@@ -51,42 +44,6 @@ if TYPE_CHECKING:
 BLOCK_ROWS, BLOCK_PAIRS = 1 << 18, 1 << 23
 #: The columns of a frame of quotas: one of the first, or ranges.
 QUOTA_COLUMNS = ("quota_low", "quota_high")
-
-
-@dataclass(frozen=True)
-class Core:
-    """What allocators that look for the best plan work on; see `AllocationProblem.core`.
-
-    Attributes
-    ----------
-    problem : AllocationProblem
-        Its plans are those of the problem it stands for, and earn as much but for the constants.
-    constants : (U,) float64, or None
-        What each exposure of a customer earns on top of the problem's revenue.
-    """
-
-    problem: AllocationProblem
-    constants: np.ndarray | None
-    stands_for: AllocationProblem
-
-    def on_top(self, filled: Any) -> Fraction:
-        """What so many exposures of each customer, (U,) or one number, earn by the constants; exact."""
-        if self.constants is None:
-            return Fraction(0)
-        return exact_fraction(self.constants * filled)
-
-    @property
-    def left_out(self) -> np.ndarray:
-        """(F,) bool: funds without quota whose pairs are excluded here and not in the problem itself."""
-        outer = self.stands_for
-        none = self.problem is outer or outer._max_seen <= outer.max_revenue
-        return np.zeros_like(outer.quota, bool) if none else outer.quota == 0
-
-    @property
-    def when_full(self) -> Fraction:
-        """`on_top` where every slot is filled."""
-        slots = self.problem.slots_of
-        return self.on_top(self.problem.k if slots is None else slots.astype(np.float64))
 
 
 class AllocationProblem:
@@ -191,7 +148,10 @@ class AllocationProblem:
         revenue, absent = without_mask(revenue if frame is None else frame.values)
         given, blocks = check_revenue(revenue)
         n_customers, n_funds = blocks.shape
-        customers, funds = self._axes(frame, n_customers, n_funds, customer_ids, fund_ids, names)
+        self.frame_backend: str | None = None if frame is None else frame.backend  # the library the revenue came in
+        called = read_names(frame, blocks.shape, customer_ids, fund_ids, names)
+        self.customer_ids, self.fund_ids, self.names = called.customer_ids, called.fund_ids, called.names
+        customers, funds = called.customers, called.funds
         quota = funds.in_order(quota, "quota", QUOTA_COLUMNS)
         self.k, self.slots_of = check_k(customers.in_order(k, "k"), n_customers, n_funds)
         self.tolerance, self.risk = check_levels(
@@ -210,35 +170,6 @@ class AllocationProblem:
         self._round(given)
         self.measure()
 
-    def _axes(
-        self,
-        frame: LabelledRevenue | None,
-        n_customers: int,
-        n_funds: int,
-        customer_ids: Any,
-        fund_ids: Any,
-        names: Any,
-    ) -> tuple[Axis, Axis]:
-        """What customers and funds are called, kept as `customer_ids`, `fund_ids` and `names`."""
-        self.frame_backend: str | None = None  # which data-frame library the revenue came in
-        rows = columns = None
-        if frame is not None:
-            self.frame_backend = frame.backend
-            rows = None if frame.customers is None else check_ids(frame.customers, n_customers, "revenue's customers")
-            columns = check_ids(frame.funds, n_funds, "revenue's columns")
-            customer_ids = rows if customer_ids is None and frame.named[0] else customer_ids
-            fund_ids = columns if fund_ids is None and names is None and frame.named[1] else fund_ids
-        of_customers = own_labels(customer_ids, "customer_ids")
-        of_funds = own_labels(fund_ids, "fund_ids") + own_labels(names, "names")
-        self.customer_ids = self._ids(customer_ids, n_customers, "customer_ids")
-        self.fund_ids = self._ids(fund_ids, n_funds, "fund_ids")
-        if names is None and self.fund_ids is not None:
-            names = self.fund_ids.texts()
-        self.names = check_names(names, n_funds)
-        known = [x for x in (self.fund_ids, None if names is None else self.names, columns, *of_funds) if x is not None]
-        customers = [x for x in (self.customer_ids, rows, *of_customers) if x is not None]
-        return Axis("customer", n_customers, tuple(customers)), Axis("fund", n_funds, tuple(known))
-
     @property
     def axes(self) -> tuple[Axis, Axis]:
         """What customers and funds may be called, for values that are labelled."""
@@ -251,9 +182,9 @@ class AllocationProblem:
         if all(np.can_cast(x.dtype, np.float32) for x in given):
             return
         if self.case != "under" and self.feasibility().ok:
-            self._rows, self._centred = centre(given, self._rows, self.eligible_rows)
+            self._rows, self._centred = centre(given, self._rows, self._may_be_chosen)
         kept = self._rows if self._centred is None else self._centred.rows
-        lost = lost_share(given, kept, self.eligible_rows)
+        lost = lost_share(given, kept, self._may_be_chosen)
         if lost > WORTH_SAYING:
             warnings.warn(
                 f"revenue is kept as float32, which cannot tell apart {lost:.1%} of the differences between funds next "
@@ -282,50 +213,11 @@ class AllocationProblem:
         self._core = None
 
     def core(self) -> Core:
-        """The problem without what cannot change the best plan: constants of rows, pairs that cannot be chosen.
-
-        A customer's constant is left where not all slots can be filled. Pairs within the limits that cannot be chosen
-        (funds without quota, customers without slots) are excluded where their revenue is larger than all others',
-        which would make the units of prices as large.
-        """
-        if self._core is None:
-            self._core = self._make_core()
-        return self._core
-
-    def _make_core(self) -> Core:
-        neutral = self._centred is not None and self.case != "under" and self.feasibility().ok
-        if not neutral and self._centred is None and self._max_seen <= self.max_revenue:
-            return Core(self, None, self)
-        inner = copy.copy(self)
-        inner._limits, inner._core = {}, None
-        inner.__dict__.pop("_grouped", None)
-        inner._centred = None
-        if neutral:
-            assert self._centred is not None
-            inner._rows = self._centred.rows
-        if self._max_seen > self.max_revenue:
-            some = np.broadcast_to(self.quota > 0, (1, self.n_funds))
-            words = pack(some, 1, self.n_funds)
-            inner.mask = np.tile(words, (self.n_customers, 1)) if self.mask is None else self.mask & words
-            if self.slots_of is not None:
-                inner.mask[self.slots_of == 0] = 0
-        inner.measure()
-        return Core(inner, self._centred.constants if neutral and self._centred else None, self)
-
-    def find_largest(self) -> tuple[int, int, float]:
-        """Customer row, fund and value of the largest |E| that can be chosen; the first of equal ones."""
-        for lo, hi, block in self.host_blocks():
-            size = np.where(self.eligible_rows(lo, hi) & (self.quota > 0), np.abs(block), -1)
-            if self.slots_of is not None:
-                size[self.slots_of[lo:hi] == 0] = -1
-            if size.max() == np.float32(self.max_revenue):
-                u, f = np.unravel_index(int(size.argmax()), size.shape)
-                return lo + int(u), int(f), float(block[u, f])
-        raise InputError("revenue changed while it was looked at; allocate again.")
-
-    @staticmethod
-    def _ids(ids: Any, n: int, what: str) -> Ids | None:
-        return None if ids is None else check_ids(ids, n, what)
+        """The problem without what cannot change the best plan, as of the last `measure`; see `Core`."""
+        core = self._core
+        if core is None:
+            core = self._core = make_core(self)
+        return core
 
     @classmethod
     def from_frames(
@@ -453,6 +345,13 @@ class AllocationProblem:
             fund = np.arange(self.n_funds)
             word = self.mask[lo:hi, fund >> 6]
             out &= ((word >> (fund & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
+        return out
+
+    def _may_be_chosen(self, lo: int, hi: int) -> np.ndarray:
+        """(hi - lo, F) bool: the pairs of the customers lo..hi-1 that a plan may hold."""
+        out = self.eligible_rows(lo, hi) & (self.quota > 0)
+        if self.slots_of is not None:
+            out &= (self.slots_of[lo:hi] > 0)[:, None]
         return out
 
     # -- revenue -------------------------------------------------------------------------------------------------

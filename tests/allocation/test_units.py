@@ -319,6 +319,20 @@ def test_other_quotas_of_the_same_customers_count_constants_where_they_matter():
     assert (fewer.funds[100:] >= 0).all()  # those who are worth more than nothing
 
 
+def test_constants_of_rows_follow_the_pairs_that_can_be_chosen():
+    """What a fund without quota, or a customer without slots, earns is no part of a row's span."""
+    E = np.round(np.random.default_rng(3).random((300, 7)) * 2**16) / 2**16
+    own = np.r_[0, np.ones(299, int)]
+    quota = [60, 60, 60, 60, 59, 0, 0]
+    wanted = ptofa.allocate(ptofa.AllocationProblem(E, quota, own), device="cpu").verify()
+    moved = E + 1e9
+    moved[:, 5], moved[:, 6], moved[0] = -3e30, 1e20, 2e37
+    plan = ptofa.allocate(ptofa.AllocationProblem(moved, quota, own), device="cpu").verify()
+    assert plan.status == "optimal"
+    np.testing.assert_array_equal(plan.funds, wanted.funds)
+    assert plan.objective == wanted.objective + 299e9
+
+
 def test_new_customers_are_served_by_differences():
     E = np.random.default_rng(3).random((300, 6))
     plan = ptofa.allocate(ptofa.AllocationProblem(E + 1e9, [50] * 6), device="cpu")
