@@ -25,7 +25,7 @@ def eager(frame: Any, what: str) -> Eager:
     Raises
     ------
     InputError
-        When `frame` is no data frame; `what` names it in the message.
+        When `frame` is no data frame, or its columns are not told apart by their names; `what` names it in the message.
     """
     if isinstance(frame, nw.DataFrame):
         return frame
@@ -37,7 +37,14 @@ def eager(frame: Any, what: str) -> Eager:
             f"{what} is a {kind}, not a data frame. Pass a pandas, Polars, PyArrow or cuDF frame (or another that "
             "narwhals knows)."
         ) from e
-    return known.collect() if isinstance(known, nw.LazyFrame) else known
+    except nw.exceptions.NarwhalsError as e:
+        raise InputError(f"{what} cannot be read: {e}. Give every column a name of its own.") from e
+    if isinstance(known, nw.LazyFrame):
+        try:
+            known = known.collect()
+        except Exception as e:  # whatever stands in the query
+            raise InputError(f"{what} is a lazy frame whose query fails: {type(e).__name__}: {e}") from e
+    return known
 
 
 def arrow_column(frame: Eager, name: str) -> pa.Array:
@@ -46,8 +53,8 @@ def arrow_column(frame: Eager, name: str) -> pa.Array:
 
     try:
         array = frame[name].to_arrow()
-    except (pa.ArrowException, TypeError) as e:
-        reason = str(e).splitlines()[0]
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as e:
+        reason = (str(e).splitlines() or [type(e).__name__])[0]
         raise ColumnError(f"mixes values of different types ({reason}); give it one type") from e
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, refused, text_of, whole
 from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, texts
 from ptofa_gpu.errors import SchemaError
 
@@ -94,7 +95,14 @@ class Schema:
     name: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("currency", "name"):
+            text_of(name, getattr(self, name))
         problems = []
+        for side in ("customer_features", "fund_features"):
+            features = getattr(self, side)
+            if not isinstance(features, tuple | list) or not all(isinstance(f, Feature) for f in features):
+                raise refused(side, features, "a tuple of Feature; Schema.infer reads them from data frames")
+            object.__setattr__(self, side, tuple(features))
         for side, features in (("customer", self.customer_features), ("fund", self.fund_features)):
             names = [f.name for f in features]
             repeated = sorted({n for n in names if names.count(n) > 1})
@@ -123,6 +131,7 @@ class Schema:
 
     def differences(self, other: Schema) -> list[str]:
         """What distinguishes `other`'s features from these, one line a feature; empty when they encode alike."""
+        instance("other", other, Schema)
         lines = []
         for side in ("customer", "fund"):
             mine = {f.name: f for f in getattr(self, f"{side}_features")}
@@ -147,22 +156,22 @@ class Schema:
         SchemaError
             When the text is not a schema this version can read.
         """
+        from pydantic import ValidationError
+
+        from ptofa_gpu.prediction.file_format import StoredSchema, problems_of
+
+        if not isinstance(text, str):
+            raise refused("text", text, "what Schema.to_json wrote")
         try:
-            raw = json.loads(text)
-            if raw.get("format") != _FORMAT:
-                raise SchemaError(
-                    "This is not a schema this version reads:",
-                    [f"format is {raw.get('format')!r}; {_FORMAT!r} is needed"],
-                )
-            sides = {
-                side: tuple(Feature(**{**f, "categories": tuple(f["categories"])}) for f in raw[side])
-                for side in ("customer_features", "fund_features")
-            }
-            return cls(**sides, currency=raw["currency"], name=raw["name"])
-        except SchemaError:
-            raise
-        except (AttributeError, KeyError, TypeError, ValueError) as e:
-            raise SchemaError("This is not a schema:", [f"{type(e).__name__}: {e}"]) from e
+            raw = StoredSchema.model_validate_json(text)
+        except ValidationError as e:
+            problems = [p.replace("format: ", f"this version reads {_FORMAT!r}; format: ", 1) for p in problems_of(e)]
+            raise SchemaError("This is not a schema this version reads:", problems) from e
+        customers, funds = (
+            tuple(Feature(**{**f.model_dump(), "categories": tuple(f.categories)}) for f in side)
+            for side in (raw.customer_features, raw.fund_features)
+        )
+        return cls(customers, funds, currency=raw.currency, name=raw.name)
 
     @classmethod
     def infer(
@@ -200,6 +209,9 @@ class Schema:
         """
         from ptofa_gpu.prediction._infer import infer_features
 
+        for side, choice in (("customer_features", customer_features), ("fund_features", fund_features)):
+            _check_choice(side, choice)
+        max_categories = whole("max_categories", max_categories, 1)
         sides = infer_features(customers, funds, customer_features, fund_features, max_categories)
         return cls(*sides, currency=currency, name=name)
 
@@ -217,14 +229,25 @@ class Schema:
         )
 
 
+def _check_choice(side: str, choice: Any) -> None:
+    if choice is None or isinstance(choice, str):
+        return
+    if not isinstance(choice, list | tuple | set | Mapping) or not all(isinstance(name, str) for name in choice):
+        raise refused(side, choice, "a list of columns' names, or a mapping from names to 'categorical' or 'numeric'")
+
+
 def _feature_problems(side: str, f: Feature) -> list[str]:
     where = f"{side} feature {f.name!r}"
     if f.kind not in ("categorical", "numeric"):
         return [f"{where} has kind {f.kind!r}; 'categorical' or 'numeric' is needed"]
     problems = []
+    if not isinstance(f.name, str) or not all(isinstance(c, str) for c in f.categories):
+        return [f"{where} has a name or categories that are no text; name columns by text"]
     if len(set(f.categories)) != len(f.categories):
         problems.append(f"{where} lists a category twice")
-    if not (np.isfinite(f.mean) and np.isfinite(f.std) and f.std > 0):
+    if not all(isinstance(x, float | int) for x in (f.mean, f.std)) or not (
+        np.isfinite(f.mean) and np.isfinite(f.std) and f.std > 0
+    ):
         problems.append(f"{where} has mean {f.mean} and standard deviation {f.std}; finite and positive are needed")
     return problems
 
