@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import numpy as np
 
+from ptofa_gpu._arguments import instance, seed_of, text_of
 from ptofa_gpu._columns import eager
-from ptofa_gpu.datasets.log import LEVEL_RANGE, SPLITS, LogArrays, check_log
+from ptofa_gpu.datasets.log import LEVEL_RANGE, SPLITS, LogArrays, check_log, level_range
 from ptofa_gpu.datasets.truth import Truth
 from ptofa_gpu.errors import DegenerateModelError, SchemaError
 from ptofa_gpu.prediction.schema import Encoded, FeatureChoice, Schema
@@ -66,8 +67,10 @@ class ExposureData:
         self.log = eager(log, "log").to_native()
         self.customers = eager(customers, "customers").to_native()
         self.funds = eager(funds, "funds").to_native()
-        self.schema, self.name, self.truth, self.note = schema, name or schema.name, truth, note
-        self._tolerance_range, self._seed = tolerance_range, seed
+        self.schema = instance("schema", schema, Schema, "from Schema.infer")
+        self.name, self.note = text_of("name", name) or schema.name, text_of("note", note)
+        self.truth = None if truth is None else instance("truth", truth, Truth)
+        self._tolerance_range, self._seed = level_range(tolerance_range), seed_of(seed)
 
     @classmethod
     def from_frames(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, listed, refused, seed_of, whole
 from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, keys, texts
 from ptofa_gpu.errors import DegenerateModelError, SchemaError
 
@@ -97,6 +98,7 @@ def check_log(
         When nothing else is wrong but no exposure, or none to train on, converted.
     """
     log, customers, funds = eager(log, "log"), eager(customers, "customers"), eager(funds, "funds")
+    tolerance_range, seed = level_range(tolerance_range), seed_of(seed)
     problems: list[str] = []
     customer_ids = _unique_ids(customers, "customer", "customers", problems)
     fund_ids = _unique_ids(funds, "fund", "funds", problems)
@@ -106,6 +108,7 @@ def check_log(
     _check_whole(funds, "risk", "funds", tolerance_range, problems)
     _check_whole(funds, "quota", "funds", (0, 2**62), problems)
     if schema is not None:
+        _require_schema(schema)
         problems += _schema_problems(schema, customers, funds)
 
     if len(log) == 0:
@@ -125,6 +128,23 @@ def check_log(
             f"{idle}. A model of conversions needs some: check the `converted` column, or give a longer log."
         )
     return LogArrays(customer, fund, converted, amount, split, propensity)
+
+
+def level_range(tolerance_range: tuple[int, int]) -> tuple[int, int]:
+    """The smallest and largest level, as two whole numbers that int8 holds, or `InputError`."""
+    ends = listed("tolerance_range", tolerance_range, "two levels, the smallest and the largest")
+    if len(ends) != 2:
+        raise refused("tolerance_range", tolerance_range, "two levels, the smallest and the largest")
+    low, high = (whole("tolerance_range", end, *LEVEL_RANGE) for end in ends)
+    if low > high:
+        raise refused("tolerance_range", tolerance_range, "two levels, the smallest first")
+    return low, high
+
+
+def _require_schema(schema: Schema) -> None:
+    from ptofa_gpu.prediction.schema import Schema
+
+    instance("schema", schema, Schema, "from Schema.infer")
 
 
 def split_by_customer(
