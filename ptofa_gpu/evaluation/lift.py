@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptofa_gpu._arguments import real_array, share, whole
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import html_table, percent
 from ptofa_gpu.evaluation.bootstrap import bootstrap_sums
@@ -68,8 +69,9 @@ def lift_curve(
     InputError
         Shapes that disagree, values that are not finite, or nothing earned.
     """
-    p = np.asarray(predicted, dtype=np.float64).ravel()
-    y = np.asarray(actual, dtype=np.float64).ravel()
+    steps, level = whole("steps", steps, 1), share("level", level)
+    p = real_array("predicted", predicted).astype(np.float64).ravel()
+    y = real_array("actual", actual).astype(np.float64).ravel()
     if p.shape != y.shape or p.size < steps:
         raise InputError(f"predicted has {p.size} rows, actual {y.size}; they must agree and be at least {steps}")
     if not (np.isfinite(p).all() and np.isfinite(y).all()) or (y < 0).any() or not y.sum() > 0:
