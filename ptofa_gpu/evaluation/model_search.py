@@ -15,6 +15,7 @@ from ptofa_gpu.evaluation.model_runs import ModelRun
 Grid = Mapping[str, Sequence[float]]
 Setting = dict[str, float]
 
+_MOST_TRIALS = 100_000
 #: Tang et al. (2025), section 4.1.
 PAPER_GRID: Grid = {"lr": (0.01, 0.02, 0.04, 0.06), "dropout": (0.1, 0.3, 0.5)}
 
@@ -38,7 +39,7 @@ def points(grid: Grid) -> list[Setting]:
 
 def tries(grid: Grid, trials: int | None) -> int:
     """How many settings are tried: every point of the grid, or as many as Optuna may choose."""
-    return len(points(grid)) if trials is None else whole("trials", trials, 1)
+    return len(points(grid)) if trials is None else whole("trials", trials, 1, _MOST_TRIALS)
 
 
 def search(grid: Grid, run: Callable[[Setting], ModelRun], trials: int | None, seed: int) -> list[ModelRun]:

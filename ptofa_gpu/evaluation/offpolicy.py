@@ -155,9 +155,13 @@ def _direct(
     """Return q(x, pi) and q(x, logged action) for each row."""
     rows = np.arange(action.shape[0])
     given = real_array("policy", policy)
+    if given.ndim == 2 and given.shape[1] != predicted.shape[1]:
+        raise InputError(f"a policy has {given.shape[1]} actions, predicted has {predicted.shape[1]}")
     if given.ndim == 2:
         under_policy = np.einsum("na,na->n", given.astype(np.float64), predicted)
     else:
+        if given.max() >= predicted.shape[1]:
+            raise InputError(f"a policy takes action {given.max()}, predicted has {predicted.shape[1]} actions")
         under_policy = np.where(given >= 0, predicted[rows, np.maximum(given, 0)], 0.0)
     return under_policy, predicted[rows, action]
 

@@ -58,6 +58,7 @@ class ScaleTable:
 
     def of(self, method: str) -> list[ScaleRow]:
         """Rows of one method, smallest size first."""
+        one_of("method", method, self.methods)
         return [r for r in self.rows if r.method == method]
 
     def to_frame(self) -> Any:

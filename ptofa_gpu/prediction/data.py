@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from ptofa_gpu._arguments import one_of, seed_of, whole
+from ptofa_gpu._arguments import instance, one_of, seed_of, whole
 from ptofa_gpu.device import DEVICES
 from ptofa_gpu.errors import DeviceError, InputError, SchemaError
 from ptofa_gpu.prediction.methods.base import LabelStatistics
@@ -222,6 +222,11 @@ class ExposureModule(pl.LightningDataModule):
         risk: np.ndarray | None = None,
     ):
         super().__init__()
+        from ptofa_gpu.datasets.log import LogArrays
+        from ptofa_gpu.prediction.schema import Encoded
+
+        instance("log", log, LogArrays, "from check_log"), instance("customers", customers, Encoded)
+        instance("funds", funds, Encoded)
         batch_size = whole("batch_size", batch_size, 1)
         one_of("device", device, DEVICES)
         for side, encoded in (("customers", customers), ("funds", funds)):

@@ -105,6 +105,7 @@ class RevenueModel(LearnsFromLog):
             method, counterfactual, dropout, lr, embedding, hidden, eps, label, debias, clip, seed
         )  # fmt: skip
         self.schema = Schema.from_json(schema) if isinstance(schema, str) else instance("schema", schema, Schema)
+        hidden = s.hidden  # Lightning compares the caller's values with what it is given here
         self.save_hyperparameters({"schema": self.schema.to_json(), **s.plain()})
         self.method, self.lr, self.seed, self.debias, self.clip = s.method, s.lr, s.seed, s.debias, s.clip
         with torch.random.fork_rng(devices=[]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import numpy as np
 
 from ptofa_gpu._arguments import instance, refused, text_of, whole
 from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, texts
-from ptofa_gpu.errors import SchemaError
+from ptofa_gpu.errors import InputError, SchemaError
 
 Kind = Literal["categorical", "numeric"]
 #: What the caller may say about features: their names, or names with kinds; None takes every column but the reserved.
@@ -69,6 +70,15 @@ class Encoded:
     categorical: np.ndarray
     numeric: np.ndarray
     unseen: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("categorical", "iu"), ("numeric", "f")):
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in kinds:
+                words = "whole numbers" if kinds == "iu" else "floating-point numbers"
+                raise refused(f"Encoded.{name}", array, f"an array (rows, features) of {words}; Schema.encode makes it")
+        if len(self.categorical) != len(self.numeric):
+            raise InputError(f"Encoded has {len(self.categorical)} rows of categories, {len(self.numeric)} of numbers.")
 
     def __len__(self) -> int:
         return self.categorical.shape[0]
@@ -241,15 +251,18 @@ def _feature_problems(side: str, f: Feature) -> list[str]:
     if f.kind not in ("categorical", "numeric"):
         return [f"{where} has kind {f.kind!r}; 'categorical' or 'numeric' is needed"]
     problems = []
-    if not isinstance(f.name, str) or not all(isinstance(c, str) for c in f.categories):
+    words = (f.name, *f.categories) if isinstance(f.categories, tuple | list) else (None,)
+    if not all(isinstance(word, str) for word in words):
         return [f"{where} has a name or categories that are no text; name columns by text"]
     if len(set(f.categories)) != len(f.categories):
         problems.append(f"{where} lists a category twice")
-    if not all(isinstance(x, float | int) for x in (f.mean, f.std)) or not (
-        np.isfinite(f.mean) and np.isfinite(f.std) and f.std > 0
-    ):
+    if not (_is_finite(f.mean) and _is_finite(f.std) and f.std > 0):
         problems.append(f"{where} has mean {f.mean} and standard deviation {f.std}; finite and positive are needed")
     return problems
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float | int) and abs(value) <= sys.float_info.max
 
 
 def _describe(f: Feature) -> str:

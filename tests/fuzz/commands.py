@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ptofa_gpu.errors import PtofaError
 from tests.fuzz.kinds import Arguments, Call
 from tests.fuzz.world import World
 
 
 class Said(Exception):
     """A command ended as no command may: with another code, or with a traceback for a message."""
+
+
+class Refused(PtofaError):
+    """A command ended with one of the codes that say why."""
 
 
 def commands(w: World) -> Iterator[Call]:
@@ -167,6 +172,8 @@ def _run(first: list[str], given: dict[str, Any]) -> None:
     except SystemExit as e:
         if e.code not in (0, 1, 2, 3) or "Traceback (most recent call last)" in err.getvalue():
             raise Said(f"exit code {e.code}: {err.getvalue()[-300:]}") from e
+        if e.code:
+            raise Refused(f"exit code {e.code}: {err.getvalue()[-300:]}") from e
 
 
 def write_more(w: World) -> None:

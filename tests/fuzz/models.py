@@ -12,7 +12,10 @@ from tests.fuzz.world import World
 
 def models(w: World) -> Iterator[Call]:
     from ptofa_gpu.prediction.calibration import calibrate
+    from ptofa_gpu.prediction.data import ExposureModule
+    from ptofa_gpu.prediction.metrics import BinnedCalibration, TopLift
     from ptofa_gpu.prediction.revenue import predict_components
+    from ptofa_gpu.prediction.schema import Encoded, Feature
 
     p, model, area = w.ptofa, w.trained, "prediction"
     settings = {"dropout": 0.1, "lr": 0.01, "embedding": 2, "hidden": [8, 4], "debias": "ipw", "clip": 5.0, "seed": 0}
@@ -37,6 +40,33 @@ def models(w: World) -> Iterator[Call]:
     for i in range(4):  # the ways in which a file of weights can be damaged are many
         yield Call(f"RevenueModel.load({i})", area, _loaded(w), lambda: {"path": w.path("model.ckpt")})
     yield Call("RevenueModel.load(checkpoint)", area, _loaded(w), lambda: {"path": w.path("last.ckpt")})
+    yield Call(
+        "Encoded",
+        area,
+        lambda **given: p.expected_revenue(model, Encoded(**given), w.funds),
+        lambda: {"categorical": w.data.encoded_customers.categorical, "numeric": w.data.encoded_customers.numeric},
+    )
+    yield Call(
+        "ExposureModule",
+        area,
+        lambda **given: ExposureModule(**given).label_statistics,
+        lambda: {
+            "log": w.data.arrays,
+            "customers": w.data.encoded_customers,
+            "funds": w.data.encoded_funds,
+            "batch_size": 64,
+            "device": "cpu",
+            "seed": 0,
+        },
+    )
+    yield Call(
+        "Feature",
+        area,
+        lambda **given: p.Schema((Feature(**given),), w.data.schema.fund_features).encode_customers(w.customers),
+        lambda: {"name": "balance", "kind": "numeric", "categories": ["a"], "mean": 0.0, "std": 1.0, "log1p": False},
+    )
+    yield Call("BinnedCalibration", area, BinnedCalibration, lambda: {"bins": 10})
+    yield Call("TopLift", area, TopLift, lambda: {"share": 0.1})
     yield Call("model.save", area, model.save, lambda: {"path": w.folder / "again.ckpt"})
     yield Call(
         "model.predict_rows",

@@ -129,6 +129,13 @@ def numbers(w: World) -> Iterator[Call]:
         value_campaign,
         lambda: {"data": campaign, "revenue": worth, "method": "heuristic", "estimator": "snips", **drawn},
     )
+    cell = {"method": "esmm", "metric": "auc"}
+    yield Call("table.cell", area, w.table.cell, lambda: cell)
+    yield Call("table.text", area, w.table.text, lambda: cell)
+    yield Call("table.compare", area, w.table.compare, lambda: {"first": "esmm", "second": "ziln", "metric": "auc"})
+    yield Call("table.final", area, w.table.final, lambda: {"method": "esmm"})
+    yield Call("table.words", area, w.table.words, lambda: {"metric": "auc"})
+    yield Call("LiftCurve.at", area, lift_curve(**rows, steps=5, draws=9).at, lambda: {"share": 0.1})
     yield Call("against_paper", area, against_paper, lambda: {"table": w.table, "kind": "A"})
     yield Call("parse_method", area, parse_method, lambda: {"label": "ptofa(debias=none)"})
     from ptofa_gpu.evaluation.model_runs import Training

@@ -18,6 +18,7 @@ def reports(w: World) -> Iterator[Call]:
     from ptofa_gpu import reporting as r
     from ptofa_gpu.reporting import story
     from ptofa_gpu.reporting.example import example_files
+    from ptofa_gpu.reporting.explore import WhatIf
     from ptofa_gpu.reporting.model_page import write_model_page
 
     area = "reporting"
@@ -75,6 +76,8 @@ def reports(w: World) -> Iterator[Call]:
         "TrainingTable", area, lambda training: r.TrainingTable(training)._repr_html_(), lambda: {"training": w.fitted}
     )
     yield from _charts(w)
+    yield Call("WhatIf", area, lambda plan: WhatIf(plan).to_html(), lambda: {"plan": w.plan})
+    yield Call("WhatIf.solve", area, WhatIf(w.plan).solve, lambda: {"quota": w.problem.quota, "k": 1})
     yield Call("price_words", area, story.price_words, lambda: {"plan": w.plan, "currency": "EUR", "most": 2})
     yield Call("priority_by_rate", area, story.priority_by_rate, lambda: {"data": w.data})
     yield Call(
