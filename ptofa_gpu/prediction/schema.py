@@ -77,6 +77,11 @@ class Encoded:
             if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in kinds:
                 words = "whole numbers" if kinds == "iu" else "floating-point numbers"
                 raise refused(f"Encoded.{name}", array, f"an array (rows, features) of {words}; Schema.encode makes it")
+        if self.categorical.size and not -1 < self.categorical.min() <= self.categorical.max() < 2**31:
+            raise InputError("Encoded.categorical holds numbers that are no category's.")
+        with np.errstate(over="ignore"):  # what is infinite then is refused where it is used
+            self.categorical = self.categorical.astype(np.int32, copy=False)
+            self.numeric = self.numeric.astype(np.float32, copy=False)
         if len(self.categorical) != len(self.numeric):
             raise InputError(f"Encoded has {len(self.categorical)} rows of categories, {len(self.numeric)} of numbers.")
 
@@ -248,7 +253,7 @@ def _check_choice(side: str, choice: Any) -> None:
 
 def _feature_problems(side: str, f: Feature) -> list[str]:
     where = f"{side} feature {f.name!r}"
-    if f.kind not in ("categorical", "numeric"):
+    if not isinstance(f.kind, str) or f.kind not in ("categorical", "numeric"):
         return [f"{where} has kind {f.kind!r}; 'categorical' or 'numeric' is needed"]
     problems = []
     words = (f.name, *f.categories) if isinstance(f.categories, tuple | list) else (None,)

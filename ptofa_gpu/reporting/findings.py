@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptofa_gpu._arguments import instance, listed, mapping, text_of
+from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._kinds import exposure_data
 from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.evaluation.ab_test import ABTest
@@ -94,6 +95,8 @@ def scale_summary(table: ScaleTable, losses: QuotaLosses, currency: str = "") ->
 def ab_summary(tests: Sequence[ABTest]) -> Summary:
     """Sum up simulated campaigns: what was seen, and what a test of this size can see."""
     tests = [instance("tests", t, ABTest, "from ab_test") for t in listed("tests", tests, "finished campaigns")]
+    if not tests:
+        raise InputError("tests is empty: give at least one finished campaign")
     figures = []
     for test in tests:
         for x in test.lifts:
