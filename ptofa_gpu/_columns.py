@@ -43,8 +43,13 @@ def eager(frame: Any, what: str) -> Eager:
             f"{what} is a {kind}, not a data frame. Pass a pandas, Polars, PyArrow or cuDF frame (or another that "
             "narwhals knows)."
         ) from e
+    except nw.exceptions.NarwhalsError as e:
+        raise InputError(f"{what} cannot be read: {e}.") from e
     if isinstance(known, nw.LazyFrame):
-        known = known.collect()
+        try:
+            known = known.collect()
+        except Exception as e:  # whatever stands in the query
+            raise InputError(f"{what} is a lazy frame whose query fails: {type(e).__name__}: {e}") from e
     names = known.columns
     if all(type(name) is str for name in names):
         return known

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._arguments import one_of
 from ptofa_gpu._lazy import require
 from ptofa_gpu.errors import DeviceError, InputError, PtofaWarning
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 DeviceName = Literal["cpu", "cuda"]
+DEVICES = ("auto", "cpu", "cuda")
 INSTALL_GPU = "pip install -e '.[gpu]' -c constraints.txt"
 # bytes that a byte of input may come to need on the GPU: itself, and as much again for what is made from it
 _ROOM = 2
@@ -113,9 +115,7 @@ def resolve_device(device: str = "auto", array: Any = None) -> DeviceName:
     PtofaWarning
         Once a process, when "auto" leaves a GPU that is there unused.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device={device!r} is not known; choose 'auto', 'cpu' or 'cuda'")
-    if device == "cpu":
+    if one_of("device", device, DEVICES) == "cpu":
         return "cpu"
     if device == "cuda":
         require_gpu()
@@ -188,7 +188,7 @@ def as_array(x: Any) -> Any:
         If `x` is no array of a kind that NumPy knows (bfloat16 tensors, sparse tensors, ragged lists).
     """
     kind = _kind(x)
-    if kind == "torch":
+    if kind == "torch" and hasattr(x, "detach"):
         tensor = x.detach().resolve_conj().resolve_neg()
         try:
             return require("cupy", "a tensor on a GPU").from_dlpack(tensor) if x.is_cuda else tensor.numpy()
@@ -218,12 +218,13 @@ def as_tensor(x: Any) -> torch.Tensor:
     a = a if a.flags.writeable and all(s >= 0 for s in a.strides) else a.copy()
     try:
         return torch.from_numpy(a)
-    except TypeError as e:
+    except (TypeError, ValueError) as e:
         raise InputError(f"an array of {a.dtype} has no tensor form: {e}") from e
 
 
 def to_device(x: Any, device: DeviceName) -> Any:
     """`x` as a NumPy array ("cpu") or CuPy array ("cuda"), copied only if it lives on the other device."""
+    one_of("device", device, DEVICES[1:])
     a = as_array(x)
     if is_cuda_array(a) == (device == "cuda"):
         return a
@@ -242,9 +243,7 @@ def torch_device(device: str = "auto") -> torch.device:
         For "cuda" where torch cannot use a GPU; the message tells a CPU build from a missing driver.
     """
     torch = require("torch", "a torch device")
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device={device!r} is not known; choose 'auto', 'cpu' or 'cuda'")
-    if device == "cpu":
+    if one_of("device", device, DEVICES) == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from ptofa_gpu._csv import CSV, large_text, read_csv
+from ptofa_gpu._npy import open_npy
 from ptofa_gpu.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def read_table(
         **dict.fromkeys((".feather", ".arrow"), lambda: _feather(file)),
     }
     if array:
-        readers[".npy"] = lambda: _npy(file)
+        readers[".npy"] = lambda: open_npy(file)
     if form not in readers or (compression and form not in CSV):
         endings = ", ".join(e for e in readers if e != "folder")
         raise InputError(f"{file}: files may end in {endings} here (.csv.gz and .csv.zst too), or be a Parquet folder")
@@ -179,12 +180,6 @@ def _form(file: Path) -> tuple[str, str | None]:
 
 
 # -- the forms -----------------------------------------------------------------------------------------------------
-def _npy(file: Path) -> Any:
-    import numpy as np
-
-    return np.load(file, mmap_mode="r", allow_pickle=False)
-
-
 def _feather(file: Path) -> pa.Table:
     """Arrow's file format, which Feather is, or its stream."""
     import pyarrow as pa

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, progress_of, seed_of
 from ptofa_gpu.allocation.blocks import RevenueBlocks
 from ptofa_gpu.allocation.core import find_largest
 from ptofa_gpu.allocation.memory import require_memory
@@ -22,14 +23,13 @@ from ptofa_gpu.allocation.options import (
     OptimalOptions,
     Options,
     ReferenceOptions,
-    a_whole_number,
     read_options,
 )
 from ptofa_gpu.allocation.plan import OPTIMAL_GAP, AllocationPlan, decide_status
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.allocation.watch import Watch
 from ptofa_gpu.device import resolve_device, to_device
-from ptofa_gpu.errors import InfeasibleError, InputError, PtofaWarning
+from ptofa_gpu.errors import InfeasibleError, PtofaWarning
 
 __all__ = ["METHODS", "Method", "allocate"]
 
@@ -102,13 +102,12 @@ def allocate(
     >>> plan.funds.ravel().tolist(), plan.objective
     ([0, 1], 4.5)
     """
-    if not isinstance(problem, AllocationProblem):
-        raise InputError(f"problem is a {type(problem).__name__}; it needs an AllocationProblem.")
+    instance("problem", problem, AllocationProblem)
     chosen = read_options(method, options)
-    a_whole_number("seed", seed)
+    seed_of(seed)
     where = resolve_device(device, problem.revenue)
     compiled = _compiled_functions()
-    watch = Watch(problem.n_customers, progress, getattr(chosen, "time_limit", None))
+    watch = Watch(problem.n_customers, progress_of(progress), getattr(chosen, "time_limit", None))
     try:
         problem.measure()  # E may have changed since it was looked at
         plan = _SOLVERS[method](problem, where, watch, chosen)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ptofa_gpu._npy import open_npy
 from ptofa_gpu.allocation._file_rows import FileRows
 from ptofa_gpu.device import DeviceName, array_namespace, as_array, is_cuda_array, require_gpu, to_device
 from ptofa_gpu.errors import InputError
@@ -355,10 +356,9 @@ def as_given(x: Any, what: str) -> Any:
     if path.suffix != ".npy":
         raise InputError(f"{what} is the path {str(path)!r}; a file of expected revenue ends in .npy.")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError) as e:  # headers of all kinds
-        why = "there is no such file" if isinstance(e, FileNotFoundError) else f"it is no readable .npy file ({e})"
-        raise InputError(f"{what}: {path}: {why}.") from e
+        return open_npy(path)
+    except InputError as e:
+        raise InputError(f"{what}: {e}") from e
 
 
 def _part(array: Any, what: str) -> Part:

@@ -21,8 +21,10 @@ from ptofa_gpu.device import array_namespace, to_device
 DOMINATES = 16
 #: Pairs looked at together.
 _PAIRS = 1 << 19
-#: Customers in the sample that says what rounding loses, and the share of differences that is worth a warning.
-_SAMPLE, WORTH_SAYING = 1 << 16, 1e-3
+#: Pairs in the sample of customers that says what rounding loses.
+_SAMPLE = 1 << 20
+#: The shares of differences lost from which constants are taken off, and from which a warning is due.
+WORTH_CENTRING, WORTH_SAYING = 1e-4, 1e-3
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,11 @@ def lost_share(given: list[Any], blocks: RevenueBlocks, allowed: Allowed) -> flo
 
     Of evenly spread customers, where there are many.
     """
-    stride = max(1, blocks.shape[0] // _SAMPLE)
+    stride = max(1, blocks.shape[0] * blocks.shape[1] // _SAMPLE)
     differ = lost = start = 0
     for source, part in zip(given, blocks.parts, strict=True):
         if not _exact(source.dtype):
-            for lo, hi, rows in _raw(source, part):
+            for lo, hi, rows in _raw(source, part, stride):
                 first = -(start + lo) % stride
                 at = np.arange(lo + first, hi, stride)
                 if not at.size:
@@ -121,9 +123,9 @@ def _exact(kind: np.dtype) -> bool:
     return bool(np.can_cast(kind, np.float32))
 
 
-def _raw(source: Any, part: Any) -> Iterator[tuple[int, int, Any]]:
-    """The rows as given, some at a time."""
-    step = max(1, _PAIRS // part.shape[1])
+def _raw(source: Any, part: Any, stride: int = 1) -> Iterator[tuple[int, int, Any]]:
+    """The rows as given, some at a time; more where only every stride-th is looked at."""
+    step = max(1, min(stride, 8) * _PAIRS // part.shape[1])
     for lo in range(0, part.shape[0], step):
         hi = min(part.shape[0], lo + step)
         yield lo, hi, part.raw(lo, hi) if isinstance(part, FileRows) else source[lo:hi]

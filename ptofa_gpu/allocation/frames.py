@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ptofa_gpu._arguments import one_of
 from ptofa_gpu._columns import eager
 from ptofa_gpu._frames import Customers, Funds, check_limits, lacking, positions, read_customers, read_funds
 from ptofa_gpu.allocation._revenue_frames import Visible, read_revenue
@@ -38,8 +39,11 @@ def from_frames(
         One error that lists everything wrong with frames and arguments.
     """
     problems: list[str] = []
-    if missing not in MISSING:
-        problems.append(f"missing={missing!r} is not known; choose {' or '.join(map(repr, MISSING))}")
+    try:
+        exclude = one_of("missing", missing, MISSING) == "exclude"
+    except InputError as e:
+        exclude = False
+        problems.append(str(e).removesuffix("."))
     people, products = (_frame(x, what, problems) for x, what in ((customers, "customers"), (funds, "funds")))
     buyers, bought = Customers(None, None, None), Funds(None, None, None, None)
     if people is not None:
@@ -56,7 +60,7 @@ def from_frames(
             problems.append(f"customers.k is there and k={k!r} was given too: give the slots in one place")
     pairs = _pairs(excluded, buyers, bought, problems)
     visible = Visible(shape, buyers.tolerance, bought.risk, eligible, pairs)
-    E, held = _revenue(revenue, buyers, bought, shape, missing == "exclude", visible, problems)
+    E, held = _revenue(revenue, buyers, bought, shape, exclude, visible, problems)
     arguments = {
         "revenue": E,
         "quota": bought.quota,

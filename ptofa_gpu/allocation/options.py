@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from ptofa_gpu._arguments import flag, number, one_of, text_of
 from ptofa_gpu._text import nearest
 from ptofa_gpu.allocation.memory import check_rows, parse_bytes
 from ptofa_gpu.errors import InputError
@@ -51,10 +52,9 @@ class Limited(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limit = self.time_limit
-        number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
-        if limit is not None and not (number and limit >= 0 and not math.isnan(limit)):
-            raise InputError(f"time_limit is {limit!r}; it needs seconds, not negative.")
+        endless = isinstance(self.time_limit, float) and self.time_limit == math.inf
+        if self.time_limit is not None and not endless:
+            number("time_limit", self.time_limit, "seconds, not negative", least=0.0)
         one_of("on_infeasible", self.on_infeasible, ("raise", "relax"))
 
 
@@ -89,7 +89,7 @@ class HeuristicOptions(Limited):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("tail", self.tail, tuple(TAILS))
-        a_flag("repair", self.repair)
+        flag("repair", self.repair)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +123,9 @@ class ReferenceOptions(Limited):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.solver is not None and not isinstance(self.solver, str):
-            raise InputError(f"solver is {self.solver!r}; it needs the name of a solver, such as 'highs'.")
-        a_flag("integer", self.integer)
+        if self.solver is not None:
+            text_of("solver", self.solver)
+        flag("integer", self.integer)
 
 
 OPTIONS: dict[str, type[Options]] = {
@@ -155,24 +155,3 @@ def read_options(method: str, given: Mapping[str, Any]) -> Options:
             f"{', '.join(sorted(known))}."
         )
     return OPTIONS[method](**given)
-
-
-def one_of(what: str, value: Any, known: tuple[str, ...]) -> None:
-    """An `InputError` unless `value` is one of the words that are known."""
-    if not isinstance(value, str) or value not in known:
-        close = nearest(value, known) if isinstance(value, str) else "."
-        raise InputError(f"{what}={value!r} is not known; choose one of {', '.join(map(repr, known))}{close}")
-
-
-def a_flag(what: str, value: Any) -> None:
-    """An `InputError` unless `value` is True or False."""
-    if not isinstance(value, bool):
-        raise InputError(f"{what} is {value!r}; it needs True or False.")
-
-
-def a_whole_number(what: str, value: Any) -> None:
-    """An `InputError` unless `value` is a whole number."""
-    import numbers
-
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise InputError(f"{what} is {value!r}; it needs a whole number.")

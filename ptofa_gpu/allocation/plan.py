@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._arguments import one_of
 from ptofa_gpu.allocation._exact import relative_gap
 from ptofa_gpu.device import to_device
 from ptofa_gpu.ops.totals import count_funds, earned, in_currency
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from ptofa_gpu.allocation.problem import AllocationProblem
 
+#: Libraries that :meth:`AllocationPlan.to_frame` makes tables of.
+BACKENDS = ("pandas", "polars", "pyarrow", "cudf", "modin")
 Status = Literal["optimal", "feasible", "infeasible", "time_limit"]
 
 #: Plans whose certificate leaves no more than this, rounding counted, are called the certified optimum.
@@ -198,6 +201,7 @@ class AllocationPlan:
         from ptofa_gpu._ids import Ids
         from ptofa_gpu._lazy import require
 
+        one_of("backend", backend, (None, *BACKENDS))
         name = backend or self.problem.frame_backend or "pandas"
         require(name, f"to_frame(backend={name!r})")
         columns = self.columns()

@@ -21,7 +21,7 @@ from ptofa_gpu.allocation._checks import (
     raise_not_finite,
     without_mask,
 )
-from ptofa_gpu.allocation.centring import WORTH_SAYING, Centred, centre, lost_share
+from ptofa_gpu.allocation.centring import WORTH_CENTRING, WORTH_SAYING, Centred, centre, lost_share
 from ptofa_gpu.allocation.core import Core, make_core
 from ptofa_gpu.allocation.labels import (
     Axis,
@@ -181,10 +181,11 @@ class AllocationProblem:
         """Take off what customers' funds have in common, where that changes no plan and float32 would lose by it."""
         if all(np.can_cast(x.dtype, np.float32) for x in given):
             return
-        if self.case != "under" and self.feasibility().ok:
+        lost = lost_share(given, self._rows, self._may_be_chosen)
+        if lost > WORTH_CENTRING and self.case != "under" and self.feasibility().ok:
             self._rows, self._centred = centre(given, self._rows, self._may_be_chosen)
-        kept = self._rows if self._centred is None else self._centred.rows
-        lost = lost_share(given, kept, self._may_be_chosen)
+            if self._centred is not None:
+                lost = lost_share(given, self._centred.rows, self._may_be_chosen)
         if lost > WORTH_SAYING:
             warnings.warn(
                 f"revenue is kept as float32, which cannot tell apart {lost:.1%} of the differences between funds next "

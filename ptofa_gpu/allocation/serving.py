@@ -57,6 +57,16 @@ def _in_the_plans_order(frame: Any, made_for: AllocationProblem) -> Any:
     return known.select(keep + [columns[i] for i in np.argsort(found)]).to_native()
 
 
+def _one_row(revenue: Any, made_for: AllocationProblem) -> tuple[bool, Any]:
+    """Whether it is one customer's revenue, which may be labelled by fund; then as a matrix of one row."""
+    own = made_for.axes[1].in_order(revenue, "revenue") if not is_frame(revenue) else revenue
+    if isinstance(own, (list, tuple)) and own and all(isinstance(x, (int, float, np.number)) for x in own):
+        return True, [list(own)]
+    if getattr(own, "ndim", None) != 1:
+        return False, own
+    return True, (own if hasattr(own, "__array__") and not hasattr(own, "index") else np.asarray(own))[None]
+
+
 def assign(plan: AllocationPlan, revenue: Any, tolerance: Any, eligible: Any, k: Any, excluded: Any) -> Any:
     """See :meth:`ptofa_gpu.AllocationPlan.assign`."""
     made_for = plan.problem
@@ -65,9 +75,8 @@ def assign(plan: AllocationPlan, revenue: Any, tolerance: Any, eligible: Any, k:
             f"a plan by method={plan.method!r} has no prices to serve new customers by; make it by "
             "allocate(problem, method='optimal')."
         )
-    one = getattr(revenue, "ndim", None) == 1 or (isinstance(revenue, (list, tuple)) and np.ndim(revenue) == 1)
+    one, revenue = _one_row(revenue, made_for)
     if one:
-        revenue = revenue[None] if hasattr(revenue, "ndim") else [revenue]
         tolerance, eligible = (None if x is None else np.asarray(x)[None] for x in (tolerance, eligible))
     if tolerance is None and made_for.risk.any():
         raise InputError("tolerance is missing: the plan's funds have risk levels, and new customers need theirs.")

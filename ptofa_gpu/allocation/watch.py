@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ptofa_gpu.errors import InputError
-
 
 class Watch:
     """Progress and the time limit of one solve."""
@@ -16,8 +14,6 @@ class Watch:
     def __init__(self, total: int, progress: Any, time_limit: float | None):
         self.started = time.perf_counter()
         self.limit = math.inf if time_limit is None else float(time_limit)
-        if progress is not None and not isinstance(progress, bool) and not callable(progress):
-            raise InputError(f"progress is {progress!r}; it needs True, or a function of (done, total).")
         self.done, self.total, self.timed_out = 0, total, False
         self._tell: Callable[[int, int], Any] | None = progress if callable(progress) else None
         self._bar: Any = None

@@ -7,14 +7,18 @@ import math
 import platform
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ptofa_gpu
+from ptofa_gpu._text import shown
 from ptofa_gpu.bench import machine
 from ptofa_gpu.bench.instances import Instance
 from ptofa_gpu.bench.peers import integer_solver
 from ptofa_gpu.bench.process import Observed
+from ptofa_gpu.bench.results import read_rows
+from ptofa_gpu.errors import InputError
 
 #: One row a cell. Times are of one solve, from E and the quotas in memory to the plan.
 COLUMNS = (
@@ -32,6 +36,11 @@ COLUMNS = (
     "memory_GBps", "roofline",  # speed of the memory; least time for reading E and writing the plan once / seconds
     "note",
 )  # fmt: skip
+_ALWAYS = ("customers", "funds", "k", "seed")
+_NUMBERS: dict[str, Callable[[str], float]] = {
+    **dict.fromkeys((*_ALWAYS, "unfilled", "over_quota", "under_quota", "peak_MiB"), int),
+    **dict.fromkeys(("seconds", "seconds_min", "share", "reads_of_E", "read_seconds"), float),
+}
 #: Endings and statuses of cells that the time limit ended.
 LIMITED = ("time_limit", "killed")
 
@@ -117,6 +126,28 @@ def _digits(value: float, digits: int = 5) -> str | None:
 
 def _mebibytes(value: int | None) -> int | None:
     return None if not value else round(value / 2**20)
+
+
+def read_results(path: Path) -> list[dict[str, str]]:
+    """The rows of a results file, if what is read as numbers is numbers.
+
+    Raises
+    ------
+    InputError
+        As `results.read_rows`, and for a row that holds something else; the message names it.
+    """
+    rows = read_rows(path, COLUMNS)
+    for number, row in enumerate(rows, 1):
+        for column, kind in _NUMBERS.items():
+            try:
+                if row[column] != "" or column in _ALWAYS:
+                    kind(row[column])
+            except (ValueError, OverflowError):
+                raise InputError(
+                    f"{path}: {column} of the {number}. row is {shown(row[column])}; it must be a number. Mend the "
+                    "row or take it out."
+                ) from None
+    return rows
 
 
 # -- for reading ---------------------------------------------------------------------------------------------------

@@ -89,13 +89,18 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     Raises
     ------
     InputError
-        There is no such file, or a column of `columns` is missing.
+        There is no such file, it is no CSV, or a column of `columns` is missing.
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     with path.open(newline="", encoding="utf-8", errors="replace") as f:
-        reader = csv.DictReader(f)
-        missing = [c for c in columns if c not in (reader.fieldnames or [])]
-        if missing:
-            raise InputError(f"{path} lacks the columns {', '.join(missing)}: these are no results of this benchmark")
-        return [row for row in reader if None not in row and None not in row.values()]
+        try:
+            reader = csv.DictReader(f)
+            missing = [c for c in columns if c not in (reader.fieldnames or [])]
+            if missing:
+                raise InputError(
+                    f"{path} lacks the columns {', '.join(missing)}: these are no results of this benchmark"
+                )
+            return [row for row in reader if None not in row and None not in row.values()]
+        except csv.Error as e:
+            raise InputError(f"{path} cannot be read as CSV: {e}") from e

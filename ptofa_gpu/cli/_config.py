@@ -53,7 +53,7 @@ def _load(path: Path) -> dict[Any, Any]:
     yaml = require("yaml", "--config")
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+    except (OSError, ValueError, OverflowError, RecursionError, yaml.YAMLError) as e:  # a date may be none
         raise InputError(f"{path} cannot be read as YAML: {e}") from e
     if read is None:
         return {}

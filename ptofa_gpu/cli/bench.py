@@ -205,8 +205,7 @@ def _installed(methods: Sequence[str]) -> list[str]:
 def _earlier(path: Path, wanted: dict[str, Any]) -> list[dict[str, str]]:
     """The rows of a results file that what was asked for speaks of; all, where nothing was."""
     from ptofa_gpu.bench.peers import check_methods
-    from ptofa_gpu.bench.record import COLUMNS
-    from ptofa_gpu.bench.results import read_rows
+    from ptofa_gpu.bench.record import read_results
 
     if "methods" in wanted:
         check_methods(wanted["methods"])
@@ -217,7 +216,7 @@ def _earlier(path: Path, wanted: dict[str, Any]) -> list[dict[str, str]]:
         "methods": lambda row: row["method"],
     }
     asked = [(fact, wanted[name]) for name, fact in facts.items() if name in wanted]
-    rows = [row for row in read_rows(path, COLUMNS) if all(fact(row) in values for fact, values in asked)]
+    rows = [row for row in read_results(path) if all(fact(row) in values for fact, values in asked)]
     if not rows:
         raise InputError(f"{path} holds no such results")
     return rows
@@ -226,14 +225,13 @@ def _earlier(path: Path, wanted: dict[str, Any]) -> list[dict[str, str]]:
 def _draw(results: Path, rows: Sequence[dict[str, Any]], path: Path) -> list[Path]:
     """One figure a kind of instance among `rows`, of all that `results` holds of it; the paths."""
     from ptofa_gpu._files import atomic_path
-    from ptofa_gpu.bench.record import COLUMNS
-    from ptofa_gpu.bench.results import read_rows
+    from ptofa_gpu.bench.record import read_results
     from ptofa_gpu.reporting.figures import benchmark_chart
 
     def kind(row: dict[str, Any]) -> tuple[int, int, str]:
         return int(row["funds"]), int(row["k"]), str(row["ties"])
 
-    stored, shown = read_rows(results, COLUMNS), {row["method"] for row in rows}
+    stored, shown = read_results(results), {row["method"] for row in rows}
     kinds = sorted({kind(row) for row in rows if row["seconds"]})
     paths = []
     for funds, k, ties in kinds:

@@ -78,7 +78,7 @@ def report(
 
 def _say(index: Path, as_json: bool) -> None:
     if as_json:
-        from ptofa_gpu.reporting.folder import RUN_FILE
+        from ptofa_gpu.reporting.run_file import RUN_FILE
 
         run = json.loads((index.parent / RUN_FILE).read_text(encoding="utf-8"))
         typer.echo(json.dumps({"index": str(index), **run}, indent=2, ensure_ascii=False))

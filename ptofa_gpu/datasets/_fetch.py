@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptofa_gpu._arguments import flag, path_of
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import DataNotFoundError, InputError
 
@@ -58,11 +59,12 @@ def read_public(file: PublicFile, path: str | os.PathLike[str] | None = None, *,
     InputError
         A file was found and is not the one that was published.
     """
+    verify = flag("verify", verify)
     if path is not None:
-        given = Path(path)
-        if given.is_dir():
+        given = path_of("path", path)
+        if os.path.isdir(given):
             given = next((c for c in _spellings(given, file.name) if c.is_file()), given / file.name)
-        if not given.is_file():
+        if not os.path.isfile(given):
             raise DataNotFoundError(f"{given} does not exist. Give the path of {file.name} or {file.name}.gz.")
         return _read(given, file, verify)
     looked = _named(file)
@@ -155,7 +157,7 @@ def _keep(data: bytes, cached: Path) -> None:
     try:
         with atomic_path(cached) as partial:
             partial.write_bytes(data)
-    except OSError:
+    except (OSError, InputError):
         pass  # a read-only home or full disk costs another download next time, not the data
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, seed_of, text_of
 from ptofa_gpu._columns import eager
 from ptofa_gpu._frames import LEVEL_RANGE, Customers, Funds, read_customers, read_funds
-from ptofa_gpu.datasets.log import SPLITS, LogArrays, Split, check_log
+from ptofa_gpu.datasets.log import SPLITS, LogArrays, Split, check_log, level_range
 from ptofa_gpu.datasets.truth import Truth
 from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
 from ptofa_gpu.prediction.schema import Encoded, FeatureChoice, Schema
@@ -71,8 +72,10 @@ class ExposureData:
         self.log = eager(log, "log").to_native()
         self.customers = eager(customers, "customers").to_native()
         self.funds = eager(funds, "funds").to_native()
-        self.schema, self.name, self.truth, self.note = schema, name or schema.name, truth, note
-        self._tolerance_range, self._seed, self._split = tolerance_range, seed, split
+        self.schema = instance("schema", schema, Schema, "from Schema.infer")
+        self.name, self.note = text_of("name", name) or schema.name, text_of("note", note)
+        self.truth = None if truth is None else instance("truth", truth, Truth)
+        self._tolerance_range, self._seed, self._split = level_range(tolerance_range), seed_of(seed), split
 
     @classmethod
     def from_frames(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import operator
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import listed, refused, seed_of, whole
 from ptofa_gpu.datasets._fetch import PublicFile, read_public
 from ptofa_gpu.datasets.base import ExposureData
 from ptofa_gpu.datasets.log import SPLITS, split_by_customer
@@ -90,11 +90,7 @@ def cdnow(
     SchemaError
         The file (not verified) has other columns, dates or amounts that cannot be read.
     """
-    try:
-        seed = operator.index(seed)
-    except TypeError:
-        raise InputError(f"seed is {seed!r}; it must be a whole number.") from None
-    days = _horizons(horizons)
+    seed, days = seed_of(seed), _horizons(horizons)
     bought = _parse(read_public(FILE, path, verify=verify))
     test_day, train_day = _days(bought, days)
     snapshots = [_snapshot(bought, day, number) for number, day in ((1, train_day), (2, test_day))]
@@ -102,12 +98,9 @@ def cdnow(
 
 
 def _horizons(horizons: Sequence[int]) -> list[int]:
-    try:
-        days = [operator.index(h) for h in horizons]
-    except TypeError:
-        raise InputError(f"horizons is {horizons!r}; it must be whole numbers of days.") from None
-    if not days or min(days) < 1 or len(set(days)) < len(days):
-        raise InputError(f"horizons is {horizons!r}; it must be different numbers of days, each at least 1.")
+    days = [whole("horizons", h, 1) for h in listed("horizons", horizons, "whole numbers of days")]
+    if not days or len(set(days)) < len(days):
+        raise refused("horizons", horizons, "different numbers of days, each at least 1")
     return sorted(days)
 
 
@@ -129,10 +122,13 @@ def _parse(data: bytes) -> pd.DataFrame:
     for name in ("customer", "cds", "dollars"):
         out[name] = pd.to_numeric(table[name], errors="coerce")
     out["date"] = pd.to_datetime(table["date"], format="%Y%m%d", errors="coerce")
+    ranges = {"customer": (1, _SNAPSHOT - 1), "cds": (0, 1e9), "dollars": (0, 1e9)}
     for name in _COLUMNS:
         bad = np.flatnonzero(out[name].isna().to_numpy())
-        if name == "dollars":
-            bad = np.flatnonzero(~(out[name].to_numpy() >= 0))
+        if name in ranges:
+            values, (low, high) = out[name].to_numpy(np.float64), ranges[name]
+            right = (values >= low) & (values <= high) & ((name == "dollars") | (values == np.floor(values)))
+            bad = np.flatnonzero(~right)
         if bad.size:
             problems.append(
                 f"{name}: {bad.size:,} of {len(out):,} rows cannot be read, the first is row {bad[0]} "
@@ -148,16 +144,15 @@ def _days(bought: pd.DataFrame, horizons: list[int]) -> tuple[Any, Any]:
     """The day to test on and the day to learn from."""
     import pandas as pd
 
-    longest = pd.Timedelta(days=horizons[-1])
     end = bought["date"].max() + pd.Timedelta(days=1)
-    train_day = end - 2 * longest
-    if not (bought["date"] < train_day).any():
-        allowed = ((end - bought["date"].min()).days - 1) // 2
+    allowed = ((end - bought["date"].min()).days - 1) // 2
+    if horizons[-1] > allowed:
         raise InputError(
             f"horizons has {horizons[-1]} days. Twice the longest must lie within the data, after a first purchase: "
             f"give at most {max(allowed, 0)}."
         )
-    return end - longest, train_day
+    longest = pd.Timedelta(days=horizons[-1])
+    return end - longest, end - 2 * longest
 
 
 def _snapshot(bought: pd.DataFrame, day: Any, number: int) -> pd.DataFrame:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import operator
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import seed_of
 from ptofa_gpu.datasets._fetch import PublicFile, read_public
 from ptofa_gpu.datasets.base import ExposureData
 from ptofa_gpu.datasets.log import SPLITS, split_by_customer
-from ptofa_gpu.errors import InputError, SchemaError
+from ptofa_gpu.errors import SchemaError
 from ptofa_gpu.prediction.schema import Kind, Schema
 
 if TYPE_CHECKING:
@@ -78,10 +78,7 @@ def hillstrom(path: str | os.PathLike[str] | None = None, seed: int = 0, *, veri
     SchemaError
         The file (not verified) lacks columns or holds unknown arms.
     """
-    try:
-        seed = operator.index(seed)
-    except TypeError:
-        raise InputError(f"seed is {seed!r}; it must be a whole number.") from None
+    seed = seed_of(seed)
     table = _parse(read_public(FILE, path, verify=verify))
     arm = _arms(table)
     n = table.num_rows
@@ -101,13 +98,15 @@ def _parse(data: bytes) -> pa.Table:
     import pyarrow as pa
     import pyarrow.csv as csv
 
+    kinds = {"segment": pa.string(), "visit": pa.int64(), "conversion": pa.int64(), "spend": pa.float64()}
     try:
-        table = csv.read_csv(io.BytesIO(data))
-    except pa.ArrowInvalid as e:
+        table = csv.read_csv(io.BytesIO(data), convert_options=csv.ConvertOptions(column_types=kinds))
+        count = {c: table.column_names.count(c) for c in _COLUMNS}
+    except (pa.ArrowException, ValueError) as e:  # a ValueError: a header that is not UTF-8
         raise SchemaError("The file cannot be read as CSV:", [str(e)]) from e
-    missing = [c for c in _COLUMNS if c not in table.column_names]
-    if missing:
-        raise SchemaError("The file is not the e-mail campaign's table:", [f"column {c!r} is missing" for c in missing])
+    wrong = [f"column {c!r} {'is there twice' if n else 'is missing'}" for c, n in count.items() if n != 1]
+    if wrong:
+        raise SchemaError("The file is not the e-mail campaign's table:", wrong)
     if table.num_rows == 0:
         raise SchemaError("The file is not the e-mail campaign's table:", ["it has no rows"])
     return table

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._arguments import number, one_of, seed_of, whole
 from ptofa_gpu._lazy import require
 from ptofa_gpu.datasets._world import AGES, BLOCK, CHANNELS, HELD, REGIONS, SPECS, Block, World
 from ptofa_gpu.datasets.base import ExposureData
 from ptofa_gpu.datasets.log import SPLITS
 from ptofa_gpu.datasets.truth import Truth
-from ptofa_gpu.errors import InputError
 from ptofa_gpu.prediction.schema import Kind, Schema
 
 if TYPE_CHECKING:
@@ -109,10 +108,10 @@ def lct(
     InputError
         For an unknown kind or a setting out of range.
     """
-    if backend not in ("pandas", "polars", "pyarrow", "cudf"):
-        raise InputError(f"backend is {backend!r}; there are 'pandas', 'polars', 'pyarrow' and 'cudf'.")
+    one_of("backend", backend, ("pandas", "polars", "pyarrow", "cudf"))
     n, exposures = whole("customers", customers, 1), whole("exposures", exposures, 1)
     world = make_world(kind, seed, positive_rate, exposure_bias, overlap, drift, returning)
+    _require_memory(n, exposures)
     people, log, quota = _simulate(world, n, exposures)
     customers_frame, funds_frame = customers_table(people), funds_table(kind, world, quota)
     schema = infer_schema(kind, customers_frame, funds_frame)
@@ -137,26 +136,29 @@ def make_world(
     returning: float,
 ) -> World:
     """The world of checked settings; raises InputError for one that is unknown or out of range."""
-    if kind not in tuple(SPECS):
-        raise InputError(f"kind is {kind!r}; there are {', '.join(map(repr, SPECS))}.")
-    settings = {
-        "positive_rate": (positive_rate, 1e-6, 0.5),
-        "exposure_bias": (exposure_bias, 0.0, 10.0),
-        "overlap": (overlap, 0.0, 1.0),
-        "drift": (drift, 0.0, 3.0),
-        "returning": (returning, 1e-3, 1.0),
-    }
-    for name, (value, low, high) in settings.items():
-        if not (isinstance(value, (int, float, np.number)) and low <= float(value) <= high):
-            raise InputError(f"{name} is {value!r}; it must be a number within {low:g}..{high:g}.")
+
+    def within(name: str, value: float, low: float, high: float) -> float:
+        return number(name, value, f"a number within {low:g}..{high:g}", least=low, most=high)
+
     return World(
-        kind,
-        whole("seed", seed, 0),
-        float(exposure_bias),
-        float(overlap),
-        float(positive_rate),
-        float(drift),
-        float(returning),
+        one_of("kind", kind, tuple(SPECS)),
+        seed_of(seed),
+        within("exposure_bias", exposure_bias, 0.0, 10.0),
+        within("overlap", overlap, 0.0, 1.0),
+        within("positive_rate", positive_rate, 1e-6, 0.5),
+        within("drift", drift, 0.0, 3.0),
+        within("returning", returning, 1e-3, 1.0),
+    )
+
+
+def _require_memory(customers: int, exposures: int) -> None:
+    """Refuse a world that surely does not fit: its frames take more than these bytes, and making them more again."""
+    from ptofa_gpu.allocation.memory import require_memory
+
+    require_memory(
+        customers * (100 + 30 * (exposures + 1)),
+        f"A world of {customers:,} customers",
+        "Use lct_stream, which makes it block by block, or fewer customers.",
     )
 
 
@@ -170,17 +172,6 @@ def infer_schema(kind: str, customers: Any, funds: Any) -> Schema:
         currency="CNY",
         name=f"lct-{kind.lower()}",
     )
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`, or InputError naming it."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} is {value!r}; it must be a whole number.") from None
-    if number < least:
-        raise InputError(f"{name} is {number}; it must be at least {least}.")
-    return number
 
 
 def _simulate(world: World, n: int, exposures: int) -> tuple[Columns, Columns, np.ndarray]:

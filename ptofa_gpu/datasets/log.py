@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, listed, one_of, refused, seed_of, whole
 from ptofa_gpu._columns import Eager, eager, floats, texts
 from ptofa_gpu._dates import days, is_date
 from ptofa_gpu._frames import LEVEL_RANGE, check_limits, positions, read_customers, read_funds
 from ptofa_gpu._frames import read as _read
 from ptofa_gpu._frames import report as _report
 from ptofa_gpu.datasets.split import SPLITS, Split, split_by_customer, split_by_day
-from ptofa_gpu.errors import DegenerateModelError, InputError, SchemaError
+from ptofa_gpu.errors import DegenerateModelError, SchemaError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,14 +102,15 @@ def check_log(
     DegenerateModelError
         When nothing else is wrong but no exposure, or none to train on, converted.
     """
-    if split not in (None, "customer", "day"):
-        raise InputError(f"split is {split!r}; it is 'customer', 'day' or None (as the log says)")
+    one_of("split", split, (None, "customer", "day"))
     log, customers, funds = eager(log, "log"), eager(customers, "customers"), eager(funds, "funds")
+    tolerance_range, seed = level_range(tolerance_range), seed_of(seed)
     problems: list[str] = []
     customer_ids = read_customers(customers, len(funds), problems, tolerance_range).ids
     fund_ids = read_funds(funds, problems, tolerance_range).ids
     check_limits(customers, funds, problems)
     if schema is not None:
+        _require_schema(schema)
         problems += _schema_problems(schema, customers, funds)
 
     if len(log) == 0:
@@ -128,6 +130,23 @@ def check_log(
             f"{idle}. A model of conversions needs some: check the `converted` column, or give a longer log."
         )
     return LogArrays(customer, fund, converted, amount, parts, propensity)
+
+
+def level_range(tolerance_range: tuple[int, int]) -> tuple[int, int]:
+    """The smallest and largest level, as two whole numbers that int8 holds, or `InputError`."""
+    ends = listed("tolerance_range", tolerance_range, "two levels, the smallest and the largest")
+    if len(ends) != 2:
+        raise refused("tolerance_range", tolerance_range, "two levels, the smallest and the largest")
+    low, high = (whole("tolerance_range", end, *LEVEL_RANGE) for end in ends)
+    if low > high:
+        raise refused("tolerance_range", tolerance_range, "two levels, the smallest first")
+    return low, high
+
+
+def _require_schema(schema: Schema) -> None:
+    from ptofa_gpu.prediction.schema import Schema
+
+    instance("schema", schema, Schema, "from Schema.infer")
 
 
 # -- the features -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._arguments import flag, function, path_of, whole
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.datasets._world import BLOCK, World
 from ptofa_gpu.datasets.lct import (
@@ -25,7 +26,6 @@ from ptofa_gpu.datasets.lct import (
     make_world,
     people_of,
     stack,
-    whole,
 )
 from ptofa_gpu.datasets.truth import Truth, TruthRows
 from ptofa_gpu.prediction.schema import Schema
@@ -178,7 +178,7 @@ class WorldStream:
         """
         from pyarrow import parquet
 
-        out = Path(folder)
+        out, truth, tell = path_of("folder", folder), flag("truth", truth), function("progress", progress)
         with ExitStack() as stack_:
 
             def partial(name: str) -> Path:
@@ -196,8 +196,8 @@ class WorldStream:
                         if name not in writers:
                             writers[name] = open_files.enter_context(parquet.ParquetWriter(paths[name], table.schema))
                         writers[name].write_table(table, row_group_size=max(1, len(table)))
-                    if progress is not None:
-                        progress(block.first + len(block.customers), self.n_customers)
+                    if tell is not None:
+                        tell(block.first + len(block.customers), self.n_customers)
             parquet.write_table(self.funds, funds)
             schema.write_text(self.schema.to_json(), encoding="utf-8")
         return out

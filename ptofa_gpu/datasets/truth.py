@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ptofa_gpu._arguments import whole
 from ptofa_gpu.errors import InputError
 
 
@@ -65,7 +66,8 @@ class Truth:
         InputError
             When the range reaches beyond the customers.
         """
-        if not 0 <= lo <= hi <= self.n_customers:
+        lo, hi = whole("lo", lo, 0), whole("hi", hi, 0)
+        if not lo <= hi <= self.n_customers:
             raise InputError(f"rows {lo}..{hi} are not within the {self.n_customers:,} customers.")
         return self._compute(lo, hi)
 

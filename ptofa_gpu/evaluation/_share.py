@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptofa_gpu._arguments import real_array
 from ptofa_gpu.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def subproblem(
         Another expected revenue of all customers, in place of the problem's.
     """
     from ptofa_gpu.allocation.problem import AllocationProblem
-    from ptofa_gpu.device import to_device
 
-    host = problem.host_revenue() if revenue is None else np.asarray(to_device(revenue, "cpu"))
+    shape = (problem.n_customers, problem.n_funds)
+    host = problem.host_revenue() if revenue is None else real_array("revenue", revenue, shape)
     eligible = None
     if problem.mask is not None:
         lo, hi = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)

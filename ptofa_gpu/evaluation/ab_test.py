@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptofa_gpu._arguments import MOST_DRAWS, instance, mapping, one_of, seed_of, share, text_of, whole
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import allocation_problem, known_truth
 from ptofa_gpu.evaluation._share import subproblem
 from ptofa_gpu.evaluation._table import html_table, percent, unbroken
 from ptofa_gpu.evaluation.bootstrap import percentile_interval
@@ -39,6 +41,12 @@ class Arm:
     revenue: Any
     method: str = "heuristic"
     options: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        from ptofa_gpu.allocation.api import METHODS
+
+        one_of("method", self.method, METHODS)
+        mapping("options", self.options)
 
 
 @dataclass(frozen=True)
@@ -125,17 +133,14 @@ class ABTest:
     plans: Mapping[str, AllocationPlan]
 
     def __getitem__(self, arm: str) -> ArmResult:
-        for a in self.arms:
-            if a.name == arm:
-                return a
-        raise KeyError(arm)
+        arms = {a.name: a for a in self.arms}
+        return arms[one_of("arm", arm, tuple(arms))]
 
     def lift(self, arm: str, metric: str) -> Lift:
         """The lift of `arm` over the baseline in ``cpme`` or ``rpme``."""
-        for found in self.lifts:
-            if (found.arm, found.metric) == (arm, metric):
-                return found
-        raise KeyError((arm, metric))
+        lifts = {(found.arm, found.metric): found for found in self.lifts}
+        one_of("arm", arm, tuple(name for name, _ in lifts))
+        return lifts[arm, one_of("metric", metric, METRICS)]
 
     def to_frame(self) -> Any:
         """Return one row an arm, its lifts beside it, as a pandas data frame."""
@@ -237,11 +242,13 @@ def ab_test(
     """
     from ptofa_gpu.allocation.api import allocate
 
+    allocation_problem(problem), known_truth(truth)
+    arms = {label: instance(f"arms[{label!r}]", arm, Arm) for label, arm in mapping("arms", arms).items()}
+    name, level, seed = text_of("name", name), share("level", level), seed_of(seed)
+    draws = whole("draws", draws, 1, MOST_DRAWS)
     if len(arms) < 2 or problem.n_customers < len(arms):
         raise InputError(f"a test needs at least two arms and a customer each, got {len(arms)} arms")
-    base = next(iter(arms)) if baseline is None else baseline
-    if base not in arms:
-        raise InputError(f"baseline {base!r} is not among the arms {', '.join(arms)}")
+    base = next(iter(arms)) if baseline is None else one_of("baseline", baseline, tuple(arms))
     if (truth.n_customers, truth.n_funds) != (problem.n_customers, problem.n_funds):
         raise InputError(
             f"the truth is of {truth.n_customers:,} x {truth.n_funds} pairs, the problem of {problem.n_customers:,} x "

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ptofa_gpu._arguments import seed_of
+from ptofa_gpu.evaluation._kinds import allocation_problem
+
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
     from ptofa_gpu.allocation.problem import AllocationProblem
@@ -27,7 +30,8 @@ def random_funds(problem: AllocationProblem, *, seed: int = 0) -> NDArray[np.int
     -------
     (U, K) int32, fund index, -1 for an empty slot
     """
-    rng = np.random.default_rng(seed)
+    allocation_problem(problem)
+    rng = np.random.default_rng(seed_of(seed))
     n, k = problem.n_customers, problem.k
     funds = np.full((n, k), -1, dtype=np.int32)
     filled = np.zeros(n, dtype=np.int64)

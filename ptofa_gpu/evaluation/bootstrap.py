@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptofa_gpu.errors import InputError
+from ptofa_gpu._arguments import MOST_DRAWS, seed_of, share, whole
 
 _BLOCK_BYTES = 64 << 20
 
@@ -30,9 +30,8 @@ def bootstrap_sums(columns: NDArray[np.float64], *, draws: int, seed: int) -> ND
     -------
     (draws, C) float64
     """
-    if draws < 1:
-        raise InputError(f"draws must be at least 1, got {draws}")
-    rng = np.random.default_rng(seed)
+    draws = whole("draws", draws, 1, MOST_DRAWS)
+    rng = np.random.default_rng(seed_of(seed))
     rows = columns.shape[0]
     block = max(1, _BLOCK_BYTES // (16 * max(rows, 1)))
     sums = np.empty((draws, columns.shape[1]))
@@ -44,8 +43,7 @@ def bootstrap_sums(columns: NDArray[np.float64], *, draws: int, seed: int) -> ND
 
 def percentile_interval(samples: NDArray[np.float64], level: float) -> tuple[float, float]:
     """Return the central `level` interval of `samples`; draws that are not numbers (an empty resample) do not count."""
-    if not 0.0 < level < 1.0:
-        raise InputError(f"level must lie between 0 and 1, got {level}")
+    level = share("level", level)
     finite = samples[np.isfinite(samples)]
     if finite.size == 0:
         return float("nan"), float("nan")

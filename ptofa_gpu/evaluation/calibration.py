@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptofa_gpu._arguments import MOST_DRAWS, real_array, seed_of, share, whole
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import html_table, percent
 from ptofa_gpu.evaluation.bootstrap import bootstrap_sums, percentile_interval
@@ -114,12 +115,14 @@ def calibrate(
     InputError
         Arrays that disagree in shape, hold NaN or infinities, or have fewer rows than bins.
     """
-    p = np.asarray(predicted, dtype=np.float64).ravel()
-    y = np.asarray(actual, dtype=np.float64).ravel()
+    bins, draws, seed = whole("bins", bins, 1), whole("draws", draws, 1, MOST_DRAWS), seed_of(seed)
+    level = share("level", level)
+    p = real_array("predicted", predicted).astype(np.float64).ravel()
+    y = real_array("actual", actual).astype(np.float64).ravel()
     if p.shape != y.shape:
         raise InputError(f"predicted has {p.size} rows, actual {y.size}; they must be the same rows")
-    if bins < 1 or p.size < bins:
-        raise InputError(f"{bins} bins need at least {max(bins, 1)} rows, got {p.size}")
+    if p.size < bins:
+        raise InputError(f"{bins} bins need at least {bins} rows, got {p.size}")
     if not (np.all(np.isfinite(p)) and np.all(np.isfinite(y))):
         raise InputError("predicted and actual must be finite")
     order = np.argsort(p, kind="stable")

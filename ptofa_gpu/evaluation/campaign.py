@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ptofa_gpu.device import to_device
+from ptofa_gpu._arguments import one_of, real_array, seed_of
 from ptofa_gpu.errors import DataNotFoundError, InputError
-from ptofa_gpu.evaluation.offpolicy import Estimator, PolicyTable, value_policies
+from ptofa_gpu.evaluation._kinds import exposure_data
+from ptofa_gpu.evaluation.offpolicy import ESTIMATORS, Estimator, PolicyTable, value_policies
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
@@ -39,9 +40,8 @@ def find_hillstrom(mode: Literal["auto", "yes", "no"] = "auto", *, seed: int = 0
     InputError
         An unknown mode, or a damaged copy.
     """
-    if mode not in ("auto", "yes", "no"):
-        raise InputError(f"hillstrom must be auto, yes or no, got {mode!r}")
-    if mode == "no":
+    seed = seed_of(seed)
+    if one_of("hillstrom", mode, ("auto", "yes", "no")) == "no":
         return None
     from ptofa_gpu.datasets import hillstrom
     from ptofa_gpu.datasets._fetch import OFFLINE_VARIABLE
@@ -111,7 +111,8 @@ def value_campaign(
     """
     import ptofa_gpu as ptofa
 
-    a = data.arrays
+    a = exposure_data(data).arrays
+    one_of("estimator", estimator, ESTIMATORS)
     if a.propensity is None:
         raise InputError(f"{data.name or 'these data'} have no propensities: how likely was each arm to be shown?")
     test = np.flatnonzero(a.split == _TEST)
@@ -120,7 +121,7 @@ def value_campaign(
         raise InputError(
             f"{data.name or 'these data'} need both training and test rows, got {train.size} and {test.size}"
         )
-    host = to_device(revenue, "cpu")
+    host = real_array("revenue", revenue, (data.n_customers, data.n_funds))
     mine = np.ascontiguousarray(host[a.customer[test]])
     arms = mine.shape[1]
     names = [str(row["name"]) for row in data.fund_table()]

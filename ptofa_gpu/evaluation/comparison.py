@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptofa_gpu._arguments import listed, mapping, one_of, real_array, seed_of
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import allocation_problem
 from ptofa_gpu.evaluation._table import html_table, percent
 
 if TYPE_CHECKING:
@@ -59,10 +61,8 @@ class Comparison:
     bound: float
 
     def __getitem__(self, method: str) -> ComparisonRow:
-        for row in self.rows:
-            if row.method == method:
-                return row
-        raise KeyError(method)
+        rows = {row.method: row for row in self.rows}
+        return rows[one_of("method", method, tuple(rows))]
 
     def lift(self, method: str, against: str) -> float:
         """Relative revenue of `method` over `against`, e.g. 0.12 for 12 % more; NaN when that earns nothing."""
@@ -107,6 +107,13 @@ def _value(truth: NDArray[Any], funds: NDArray[Any]) -> float:
 
 def _host(array: Any) -> NDArray[Any]:
     return np.asarray(to_device(array, "cpu"))
+
+
+def _known_options(method: str, options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    for name in options:
+        if name not in known:
+            raise InputError(f"method {method!r} has no option {name!r}; its options: {', '.join(known)}")
+    return options
 
 
 def warm_up(problem: AllocationProblem, method: str, device: str) -> None:
@@ -168,26 +175,29 @@ def compare(
     InputError
         No method, a method named twice, options for a method that is not run, or a truth of another shape.
     """
-    from ptofa_gpu.allocation.api import allocate
+    from ptofa_gpu.allocation.api import METHODS, allocate
     from ptofa_gpu.evaluation.baselines import random_plan
 
+    allocation_problem(problem)
+    known = (*METHODS, "random")
+    methods = [one_of("methods", method, known) for method in listed("methods", methods, "allocators' names")]
     if not methods or len(set(methods)) != len(methods):
-        raise InputError(f"methods must name each allocator once and at least one, got {list(methods)}")
-    options = dict(options or {})
+        raise InputError(f"methods must name each allocator once and at least one, got {methods}")
+    options = {name: mapping(f"options[{name!r}]", own) for name, own in mapping("options", options).items()}
+    seed = seed_of(seed)
     stray = sorted(set(options) - set(methods))
     if stray:
         raise InputError(
             f"options are given for {', '.join(stray)}, which is not among the methods {', '.join(methods)}"
         )
-    true = None if truth is None else _host(truth)
-    if true is not None and true.shape != (problem.n_customers, problem.n_funds):
-        raise InputError(f"truth has shape {true.shape}, the problem {(problem.n_customers, problem.n_funds)}")
+    shape = (problem.n_customers, problem.n_funds)
+    true = None if truth is None else real_array("truth", truth, shape)
 
     plans: dict[str, AllocationPlan] = {}
     for method in methods:
         extra = dict(options.get(method, {}))
         if method == "random":
-            plans[method] = random_plan(problem, seed=int(extra.pop("seed", seed)))
+            plans[method] = random_plan(problem, **{"seed": seed, **_known_options("random", extra, ("seed",))})
         else:
             warm_up(problem, method, device)
             plans[method] = steady(

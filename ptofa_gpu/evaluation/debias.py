@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from ptofa_gpu._arguments import function, listed, one_of, refused, seed_of
 from ptofa_gpu.errors import InputError, PtofaWarning
+from ptofa_gpu.evaluation._kinds import exposure_data, known_options
 from ptofa_gpu.evaluation.model_judge import Judge
 
 if TYPE_CHECKING:
@@ -85,15 +87,20 @@ def compare_debias(
     """
     import ptofa_gpu as ptofa
 
-    rows = []
-    for seed in seeds:
-        data = worlds(seed)
+    if function("worlds", worlds) is None:
+        raise refused("worlds", worlds, "a function from a seed to its world")
+    tell, rows = function("progress", progress), []
+    variants = [one_of("variants", v, (*VARIANTS, "auto")) for v in listed("variants", variants, "ways of debiasing")]
+    for seed in [seed_of(s, "seeds") for s in listed("seeds", seeds, "seeds")]:
+        data = exposure_data(worlds(seed), "the data that `worlds` gave")
         if data.truth is None:
             raise InputError("Debiasing is judged over all pairs, whose truth this data set does not know; use lct.")
         judge = Judge(data)
         for debias in variants:
             started = time.perf_counter()
-            model = ptofa.RevenueModel(data.schema, **{"method": "ptofa", **settings, "debias": debias, "seed": seed})
+            given = {"method": "ptofa", **settings, "debias": debias, "seed": seed}
+            known_options(given, "compare_debias")
+            model = ptofa.RevenueModel(data.schema, **given)
             with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
                 warnings.simplefilter("ignore", PtofaWarning)  # missing overlap is in the numbers
                 result = ptofa.fit(
@@ -110,8 +117,8 @@ def compare_debias(
             seconds = time.perf_counter() - started
             of_pairs = (marks.ratio, marks.ratio_eligible, marks.auc, marks.auc_eligible, marks.decision_value)
             rows.append(DebiasRow(seed, debias, model.clip, *of_pairs, share, len(result.history), seconds))
-            if progress is not None:
-                progress(rows[-1])
+            if tell is not None:
+                tell(rows[-1])
     return rows
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptofa_gpu._arguments import real_array, whole
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import exposure_data
 
 if TYPE_CHECKING:
     from ptofa_gpu.datasets.base import ExposureData
@@ -38,7 +40,7 @@ def lorenz(values: ArrayLike) -> Lorenz:
     InputError
         No value, negative values, or nothing to share.
     """
-    v = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    v = np.sort(real_array("values", values).astype(np.float64).ravel())
     if v.size == 0 or v[0] < 0 or not v.sum() > 0 or not np.isfinite(v).all():
         raise InputError("a Lorenz curve needs finite values that are not negative and not all 0")
     held = np.concatenate([[0.0], np.cumsum(v) / v.sum()])
@@ -97,7 +99,7 @@ def customer_amounts(data: ExposureData, most: int = 6) -> list[CustomerAmounts]
     InputError
         Nobody converted twice: a distribution of one amount is none.
     """
-    a = data.arrays
+    a, most = exposure_data(data).arrays, whole("most", most, 1)
     rows = np.flatnonzero(a.amount > 0)
     count = np.bincount(a.customer[rows], minlength=data.n_customers)
     order = np.argsort(-count, kind="stable")[:most]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ptofa_gpu.device import to_device
+from ptofa_gpu._arguments import real_array
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import exposure_data
 from ptofa_gpu.evaluation.calibration import Calibration, calibrate
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class HeldOut:
         InputError
             Fewer rows or columns than these rows speak of.
         """
-        host = np.asarray(to_device(revenue, "cpu"))
+        host = real_array("revenue", revenue)
         least = (int(self.customer.max()) + 1, int(self.fund.max()) + 1) if len(self) else (0, 0)
         if host.ndim != 2 or host.shape[0] < least[0] or host.shape[1] < least[1]:
             raise InputError(
@@ -111,7 +112,7 @@ def held_out(data: ExposureData) -> HeldOut:
 
     A log whose rows all train has no such rows: what is returned is then empty, and its ``note`` says what to do.
     """
-    log = data.arrays
+    log = exposure_data(data).arrays
     split: Literal["test", "validation", ""] = ""
     rows = np.zeros(0, dtype=np.int64)
     for name, number in _JUDGES:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptofa_gpu._arguments import MOST_DRAWS, number, real_array, seed_of, whole
+from ptofa_gpu._arguments import share as share_of
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import html_table, percent
 from ptofa_gpu.evaluation.bootstrap import bootstrap_sums
@@ -27,6 +29,7 @@ class LiftCurve:
 
     def at(self, share: float) -> float:
         """Lift at a share of the rows: caught over what chance would catch, e.g. 4.0 at 0.1."""
+        share = number("share", share, "a share of the rows, above 0 and at most 1", above=0.0, most=1.0)
         return float(np.interp(share, self.share, self.caught)) / share
 
     def to_frame(self) -> Any:
@@ -68,8 +71,10 @@ def lift_curve(
     InputError
         Shapes that disagree, values that are not finite, or nothing earned.
     """
-    p = np.asarray(predicted, dtype=np.float64).ravel()
-    y = np.asarray(actual, dtype=np.float64).ravel()
+    steps, level = whole("steps", steps, 1), share_of("level", level)
+    draws, seed = whole("draws", draws, 1, MOST_DRAWS), seed_of(seed)
+    p = real_array("predicted", predicted).astype(np.float64).ravel()
+    y = real_array("actual", actual).astype(np.float64).ravel()
     if p.shape != y.shape or p.size < steps:
         raise InputError(f"predicted has {p.size} rows, actual {y.size}; they must agree and be at least {steps}")
     if not (np.isfinite(p).all() and np.isfinite(y).all()) or (y < 0).any() or not y.sum() > 0:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptofa_gpu.evaluation._kinds import allocation_plan
 from ptofa_gpu.evaluation._table import html_table
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def quota_losses(plan: AllocationPlan) -> QuotaLosses:
     """
     from ptofa_gpu.allocation.api import allocate
 
-    problem = plan.problem
+    problem = allocation_plan(plan).problem
     free = np.asarray(allocate(problem, method="topk").host_funds(), dtype=np.int64)
     given = np.asarray(plan.host_funds(), dtype=np.int64)
     n = problem.n_funds

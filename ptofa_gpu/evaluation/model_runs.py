@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import one_of, whole
+from ptofa_gpu.device import DEVICES
 from ptofa_gpu.errors import DegenerateModelError, PtofaWarning
 from ptofa_gpu.evaluation.model_judge import Judge, host
 
@@ -37,6 +39,11 @@ class Training:
     patience: int = 4
     batch_size: int = 512
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "patience", "batch_size"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        one_of("device", self.device, DEVICES)
 
 
 @dataclass(frozen=True)

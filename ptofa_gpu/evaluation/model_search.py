@@ -6,13 +6,16 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from ptofa_gpu._arguments import listed, mapping, number, whole
 from ptofa_gpu._lazy import require
+from ptofa_gpu._text import shown
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation.model_runs import ModelRun
 
 Grid = Mapping[str, Sequence[float]]
 Setting = dict[str, float]
 
+_MOST_TRIALS = 100_000
 #: Tang et al. (2025), section 4.1.
 PAPER_GRID: Grid = {"lr": (0.01, 0.02, 0.04, 0.06), "dropout": (0.1, 0.3, 0.5)}
 
@@ -25,12 +28,18 @@ def points(grid: Grid) -> list[Setting]:
     InputError
         For a grid without a value somewhere, or with one that is no number.
     """
-    for name, values in grid.items():
-        if isinstance(values, (str, float, int)) or not len(values):
-            raise InputError(f"grid[{name!r}] is {values!r}; it must be a sequence of at least one value.")
-        if any(isinstance(v, str) or not math.isfinite(v) for v in values):
-            raise InputError(f"grid[{name!r}] is {values!r}; its values must be finite numbers.")
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    checked = {}
+    for name, values in mapping("grid", grid).items():
+        known = listed(f"grid[{name!r}]", values, "at least one value")
+        if not known:
+            raise InputError(f"grid[{name!r}] is {shown(values)}; it must be a sequence of at least one value.")
+        checked[name] = [number(f"grid[{name!r}]", v, "of values that are finite numbers") for v in known]
+    return [dict(zip(checked, values, strict=True)) for values in itertools.product(*checked.values())]
+
+
+def tries(grid: Grid, trials: int | None) -> int:
+    """How many settings are tried: every point of the grid, or as many as Optuna may choose."""
+    return len(points(grid)) if trials is None else whole("trials", trials, 1, _MOST_TRIALS)
 
 
 def search(grid: Grid, run: Callable[[Setting], ModelRun], trials: int | None, seed: int) -> list[ModelRun]:
@@ -48,19 +57,14 @@ def search(grid: Grid, run: Callable[[Setting], ModelRun], trials: int | None, s
     seed
         Of Optuna's sampler.
     """
-    settings = points(grid)
-    if trials is None:
-        runs = [run(setting) for setting in settings]
-    else:
-        runs = _with_optuna(grid, run, trials, seed)
+    n = tries(grid, trials)
+    runs = [run(setting) for setting in points(grid)] if trials is None else _with_optuna(grid, run, n, seed)
     # a run without a finite loss comes last; equal losses keep the order of the grid
     return sorted(runs, key=lambda r: r.val_loss if r.status == "ok" and math.isfinite(r.val_loss) else math.inf)
 
 
 def _with_optuna(grid: Grid, run: Callable[[Setting], ModelRun], trials: int, seed: int) -> list[ModelRun]:
     optuna = require("optuna", "searching settings (trials=)")
-    if trials < 1:
-        raise InputError(f"trials is {trials}; at least one is needed.")
     runs: list[ModelRun] = []
 
     def objective(trial) -> float:  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ptofa_gpu
+from ptofa_gpu._arguments import path_of
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.evaluation.model_runs import ModelRun, Training
 from ptofa_gpu.evaluation.model_search import Setting
@@ -34,7 +35,8 @@ def resolved(options: Mapping[str, Any], setting: Mapping[str, float] | None = N
     ways to ask for one model are one, and a default that changes makes another model of the same words.
     """
     from ptofa_gpu.prediction import methods
-    from ptofa_gpu.prediction.model import RevenueModel, resolve_debias
+    from ptofa_gpu.prediction.model import RevenueModel
+    from ptofa_gpu.prediction.settings import resolve_debias
 
     parameters = inspect.signature(RevenueModel).parameters.values()
     full = {p.name: p.default for p in parameters if p.name not in ("schema", "seed")}
@@ -88,7 +90,7 @@ class Store:
     """Finished runs as JSON files, one each, named by what was run; without a directory nothing is kept."""
 
     def __init__(self, directory: str | os.PathLike[str] | None):
-        self.folder = None if directory is None else Path(directory)
+        self.folder = None if directory is None else path_of("directory", directory)
 
     @staticmethod
     def key(print_: str, options: Mapping[str, Any], setting: Setting, seed: int, training: Training) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ptofa_gpu._arguments import one_of
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation.model_runs import ModelRun
 
@@ -108,6 +109,7 @@ class ModelTable:
     # -- numbers -------------------------------------------------------------------------------------------------
     def final(self, method: str) -> list[ModelRun]:
         """The runs of a method with its chosen setting, by seed."""
+        one_of("method", method, self.methods)
         mine = (r for r in self.runs if r.method == method and r.setting == self.chosen[method])
         return sorted(mine, key=lambda r: r.seed)
 
@@ -123,6 +125,7 @@ class ModelTable:
 
     def cell(self, method: str, metric: str) -> Cell:
         """One method under one metric."""
+        one_of("metric", metric, tuple(METRICS)), one_of("method", method, self.methods)
         return self._cells[metric][method]
 
     def _column(self, metric: str) -> dict[str, Cell]:
@@ -189,7 +192,7 @@ class ModelTable:
     # -- frames and faces ----------------------------------------------------------------------------------------
     def words(self, metric: str) -> str:
         """What a metric is called, with its unit."""
-        return METRICS[metric].words.format(self.currency or "currency")
+        return METRICS[one_of("metric", metric, tuple(METRICS))].words.format(self.currency or "currency")
 
     def to_frame(self) -> Any:
         """One row a method and metric, as a pandas data frame.

@@ -20,11 +20,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptofa_gpu._arguments import MOST_DRAWS, mapping, one_of, real_array, seed_of, share, whole
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import html_table, percent, unbroken
 from ptofa_gpu.evaluation.bootstrap import bootstrap_sums, percentile_interval
 
 Estimator = Literal["ips", "snips", "dr"]
+ESTIMATORS = ("ips", "snips", "dr")
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,8 @@ class PolicyTable:
     baseline: str | None
 
     def __getitem__(self, name: str) -> PolicyValue:
-        for p in self.policies:
-            if p.name == name:
-                return p
-        raise KeyError(name)
+        found = {p.name: p for p in self.policies}
+        return found[one_of("policy", name, tuple(found))]
 
     def to_frame(self) -> Any:
         """Return one row a policy, as a pandas data frame."""
@@ -108,7 +108,7 @@ class PolicyTable:
 
 def _agreement(policy: ArrayLike, action: NDArray[np.int64], name: str) -> NDArray[np.float64]:
     """Return pi(logged action | x) for each row."""
-    given = np.asarray(policy)
+    given = real_array(f"policy {name!r}", policy)
     if given.ndim == 1 and given.shape == action.shape:
         if not np.issubdtype(given.dtype, np.integer):
             raise InputError(
@@ -130,13 +130,14 @@ def _agreement(policy: ArrayLike, action: NDArray[np.int64], name: str) -> NDArr
 def _logged(
     action: ArrayLike, propensity: ArrayLike, reward: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    a = np.asarray(action)
+    a = real_array("action", action)
     if a.ndim != 1 or a.size == 0 or not np.issubdtype(a.dtype, np.integer):
         raise InputError(f"action must be a filled (n,) integer array, got shape {a.shape} of {a.dtype}")
-    p = np.broadcast_to(np.asarray(propensity, dtype=np.float64), a.shape)
-    r = np.asarray(reward, dtype=np.float64)
-    if r.shape != a.shape:
-        raise InputError(f"reward has shape {r.shape}, action {a.shape}; they must agree")
+    p, r = (real_array(n, v).astype(np.float64) for n, v in (("propensity", propensity), ("reward", reward)))
+    for name, given in (("propensity", p), ("reward", r)):
+        if given.shape != a.shape and (name == "reward" or given.ndim):
+            raise InputError(f"{name} has shape {given.shape}, action {a.shape}; they must agree")
+    p = np.broadcast_to(p, a.shape)
     if a.min() < 0:
         raise InputError("action holds negative numbers; number the logged actions from 0")
     wrong = int(np.count_nonzero(~((p > 0) & (p <= 1))))
@@ -153,10 +154,14 @@ def _direct(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return q(x, pi) and q(x, logged action) for each row."""
     rows = np.arange(action.shape[0])
-    given = np.asarray(policy)
+    given = real_array("policy", policy)
+    if given.ndim == 2 and given.shape[1] != predicted.shape[1]:
+        raise InputError(f"a policy has {given.shape[1]} actions, predicted has {predicted.shape[1]}")
     if given.ndim == 2:
         under_policy = np.einsum("na,na->n", given.astype(np.float64), predicted)
     else:
+        if given.max() >= predicted.shape[1]:
+            raise InputError(f"a policy takes action {given.max()}, predicted has {predicted.shape[1]} actions")
         under_policy = np.where(given >= 0, predicted[rows, np.maximum(given, 0)], 0.0)
     return under_policy, predicted[rows, action]
 
@@ -201,19 +206,20 @@ def value_policies(
         Shapes that disagree, propensities outside (0, 1], a policy that agrees with no logged row, an unknown
         baseline or estimator.
     """
-    if estimator not in ("ips", "snips", "dr"):
-        raise InputError(f"unknown estimator {estimator!r}; choose ips, snips or dr")
+    one_of("estimator", estimator, ESTIMATORS)
+    policies = mapping("policies", policies)
+    draws, level, seed = whole("draws", draws, 1, MOST_DRAWS), share("level", level), seed_of(seed)
     if not policies:
         raise InputError("no policy to value: give at least one")
-    if baseline is not None and baseline not in policies:
-        raise InputError(f"baseline {baseline!r} is not among the policies: {', '.join(policies)}")
+    if baseline is not None:
+        one_of("baseline", baseline, tuple(policies))
     a, p, r = _logged(action, propensity, reward)
     n = a.size
     q: NDArray[np.float64] | None = None
     if estimator == "dr":
         if predicted is None:
             raise InputError("estimator 'dr' needs predicted=(n, A), a model's expected reward of every action")
-        q = np.asarray(predicted, dtype=np.float64)
+        q = real_array("predicted", predicted).astype(np.float64)
         if q.ndim != 2 or q.shape[0] != n or q.shape[1] <= a.max() or not np.all(np.isfinite(q)):
             raise InputError(f"predicted must be finite and ({n}, A) with A > {a.max()}, got shape {q.shape}")
 

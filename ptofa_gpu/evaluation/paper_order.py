@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ptofa_gpu.errors import InputError
+from ptofa_gpu._arguments import instance, one_of
 from ptofa_gpu.evaluation.model_table import ModelTable
 
 #: Tang et al. (2025), arXiv 2503.03165, Table 1: LCT-A and LCT-B, (AUC, MSE, MAE); None where the paper has none.
@@ -140,8 +140,8 @@ def against_paper(table: ModelTable, kind: Literal["A", "B"] = "A") -> PaperOrde
     kind : {"A", "B"}
         With which of the paper's data sets.
     """
-    if kind not in PAPER_TABLE:
-        raise InputError(f"kind is {kind!r}; the paper has 'A' and 'B'.")
+    one_of("kind", kind, tuple(PAPER_TABLE))
+    instance("table", table, ModelTable, "from model_table")
     paper = {m: values for m, values in PAPER_TABLE[kind].items() if m in table.methods}
     return PaperOrder(tuple(_pairs(table, paper)), table)
 

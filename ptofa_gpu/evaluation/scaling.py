@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import function, listed, mapping, number, one_of, whole
 from ptofa_gpu._stdout import c_stdout_to
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import allocation_problem
 from ptofa_gpu.evaluation._share import subproblem
 from ptofa_gpu.evaluation._table import html_table, percent
 from ptofa_gpu.evaluation.comparison import steady, warm_up
@@ -56,6 +58,7 @@ class ScaleTable:
 
     def of(self, method: str) -> list[ScaleRow]:
         """Rows of one method, smallest size first."""
+        one_of("method", method, self.methods)
         return [r for r in self.rows if r.method == method]
 
     def to_frame(self) -> Any:
@@ -122,11 +125,17 @@ def scale_table(
     InputError
         A size beyond the problem, or none.
     """
-    from ptofa_gpu.allocation.api import allocate
+    from ptofa_gpu.allocation.api import METHODS, allocate
 
-    if not sizes or min(sizes) < 1 or max(sizes) > problem.n_customers:
-        raise InputError(f"sizes must lie in 1..{problem.n_customers:,}, got {list(sizes)}")
-    limits, extra = dict(largest or {}), {k: dict(v) for k, v in (options or {}).items()}
+    allocation_problem(problem)
+    sizes = [whole("sizes", n, 1, problem.n_customers) for n in listed("sizes", sizes, "numbers of customers")]
+    if not sizes:
+        raise InputError("sizes is empty: name at least one number of customers")
+    methods = [one_of("methods", m, (*METHODS, INTEGER)) for m in listed("methods", methods, "allocators' names")]
+    limits = {name: whole(f"largest[{name!r}]", n, 0) for name, n in mapping("largest", largest).items()}
+    extra = {name: mapping(f"options[{name!r}]", own) for name, own in mapping("options", options).items()}
+    time_limit = number("time_limit", time_limit, "a positive number of seconds", above=0.0)
+    progress = function("progress", progress)
     rows: list[ScaleRow] = []
     for size in sorted(set(sizes)):
         part = subproblem(problem, np.arange(size))
@@ -170,7 +179,6 @@ def scale_table(
 
 def decades(customers: int, smallest: int = 500) -> list[int]:
     """Return sizes 500, 1,000, 2,000, 5,000, 10,000 ... up to `customers`, which is the last."""
-    if customers < 1:
-        raise InputError(f"there is no instance of {customers} customers")
+    customers, smallest = whole("customers", customers, 1), whole("smallest", smallest, 1)
     steps = (unit * 10**power for power in range(2, 12) for unit in (1, 2, 5))
     return [*(s for s in steps if smallest <= s < customers), customers]

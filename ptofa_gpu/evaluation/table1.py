@@ -15,15 +15,31 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ptofa_gpu._arguments import (
+    function,
+    instance,
+    listed,
+    mapping,
+    one_of,
+    progress_of,
+    seed_of,
+    text_of,
+    whole,
+)
+from ptofa_gpu._text import shown
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import exposure_data, known_options
 from ptofa_gpu.evaluation.model_runs import Judge, ModelRun, Training, train
-from ptofa_gpu.evaluation.model_search import PAPER_GRID, Grid, Setting, points, search
+from ptofa_gpu.evaluation.model_search import PAPER_GRID, Grid, Setting, points, search, tries
 from ptofa_gpu.evaluation.model_store import Store, fingerprint
 from ptofa_gpu.evaluation.model_table import ModelTable
 
 if TYPE_CHECKING:
     from ptofa_gpu.datasets.base import ExposureData
 
+_MOST_SEEDS = 10_000
 Methods = Sequence[str] | Mapping[str, Mapping[str, Any]]
 Progress = bool | Callable[[int, int, str], None] | None
 
@@ -72,7 +88,7 @@ def parse_method(label: str) -> dict[str, Any]:
     from ptofa_gpu.prediction import methods
     from ptofa_gpu.prediction.model import RevenueModel
 
-    found = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", label)
+    found = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text_of("method", label))
     if not found or found[1] not in methods.available():
         raise InputError(
             f"method {label!r} is not known. Write one of {', '.join(methods.available())}, with options in brackets "
@@ -151,14 +167,15 @@ def model_table(
     MissingPackageError
         If `trials` is given and Optuna is not installed.
     """
-    if profile not in PROFILES:
-        raise InputError(f"profile is {profile!r}; there are {', '.join(map(repr, PROFILES))}.")
-    chosen_profile = PROFILES[profile]
+    chosen_profile = PROFILES[one_of("profile", profile, tuple(PROFILES))]
     grid = chosen_profile.grid if grid is None else grid
-    training = training or chosen_profile.training
+    training = chosen_profile.training if training is None else instance("training", training, Training)
+    progress, on_run = progress_of(progress), function("on_run", on_run)
+    if not callable(data) or isinstance(data, type):
+        exposure_data(data)
     which = _seeds(chosen_profile.seeds if seeds is None else seeds)
     wanted = _methods(methods)
-    settings = len(points(grid)) if trials is None else trials
+    settings = tries(grid, trials)
     store = Store(directory)
     report, close = _reporter(progress, len(wanted) * (settings + len(which) - 1))
     runs: list[ModelRun] = []
@@ -207,8 +224,10 @@ def _refuse_untrainable(data: ExposureData, wanted: Mapping[str, Mapping[str, An
     """Name an option or a setting that a model does not take before the first of them is trained for hours."""
     from ptofa_gpu.prediction.model import RevenueModel
 
+    exposure_data(data, "the data that `data` gave")
     for label, options in wanted.items():
         for setting in points(grid):
+            known_options({**options, **setting}, label)
             try:
                 RevenueModel(data.schema, **{**options, **setting})
             except InputError as e:
@@ -216,9 +235,11 @@ def _refuse_untrainable(data: ExposureData, wanted: Mapping[str, Mapping[str, An
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    which = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
-    if not which or len(set(which)) < len(which) or min(which) < 0:
-        raise InputError(f"seeds is {seeds!r}; at least one is needed, each once and not negative.")
+    if isinstance(seeds, int | float | np.number) or seeds is None:
+        return list(range(whole("seeds", seeds, 1, _MOST_SEEDS)))
+    which = [seed_of(s, "seeds") for s in listed("seeds", seeds, "seeds, or their number")]
+    if not which or len(set(which)) < len(which):
+        raise InputError(f"seeds is {shown(seeds)}; at least one is needed, each once and not negative.")
     return which
 
 
@@ -228,12 +249,13 @@ def _methods(methods: Methods | None) -> dict[str, dict[str, Any]]:
     if methods is None:
         methods = default_methods()
     if isinstance(methods, Mapping):
-        wanted = {label: dict(options) for label, options in methods.items()}
+        wanted = {label: mapping(f"methods[{label!r}]", own) for label, own in mapping("methods", methods).items()}
         for label, options in wanted.items():
             if "method" not in options:
                 raise InputError(f"methods[{label!r}] lacks 'method', the name of the method to train.")
     else:
-        wanted = {label: parse_method(label) for label in methods}
+        methods = listed("methods", methods, "labels")
+        wanted = {text_of("methods", label): parse_method(label) for label in methods}
         if len(wanted) < len(methods):
             raise InputError(f"methods names one twice: {', '.join(methods)}.")
     if not wanted:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ptofa_gpu._arguments import listed, seed_of
 from ptofa_gpu.evaluation.ab_test import ABTest, Arm, ab_test
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ def model_campaigns(
     InputError
         See :func:`ab_test`.
     """
-    revenue = {"esmm": esmm, "ptofa": ptofa}
-    options = {"manual": {"priority": list(priority)}} if priority is not None else {}
+    revenue, seed = {"esmm": esmm, "ptofa": ptofa}, seed_of(seed)
+    order = None if priority is None else listed("priority", priority, "funds' indices")
+    options = {"manual": {"priority": order}} if order is not None else {}
 
     def arm(model: str, method: str) -> Arm:
         return Arm(revenue[model], method, options.get(method))

@@ -16,6 +16,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from ptofa_gpu._arguments import instance
 from ptofa_gpu.errors import InputError, PtofaWarning
 from ptofa_gpu.prediction.adjustment import MIN_CONVERSIONS, fit_adjustment
 from ptofa_gpu.prediction.data import SPLITS
@@ -164,6 +165,11 @@ def calibrate(model: RevenueModel, module: ExposureModule, split: str = "validat
     A model with ``debias="adjust"`` is adjusted to all pairs instead, on training and validation rows: see
     `ptofa_gpu.prediction.adjustment`. Its few numbers fit no noise worth speaking of, and need the conversions.
     """
+    from ptofa_gpu.prediction.data import ExposureModule
+    from ptofa_gpu.prediction.model import RevenueModel
+
+    instance("model", model, RevenueModel)
+    instance("module", module, ExposureModule, "from data.module()")
     if model.debias == "adjust":
         return _adjust(model, module)
     rows = model.predict_rows(module, split)

@@ -8,18 +8,19 @@ result: nothing needs to be written at that moment, and nothing half done is.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
 
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.prediction.storage import checked_model, read_tensors
 from ptofa_gpu.prediction.training_hooks import LearnsFromLog
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -157,15 +158,21 @@ def _same(one: Sequence[Row], other: Sequence[Row]) -> bool:
 
 
 def _read(path: Path) -> tuple[list[Row], int]:
-    """History and epoch of a checkpoint."""
-    if not path.is_file():
+    """History and epoch of a checkpoint, whose model and training state are checked."""
+    from pydantic import ValidationError
+
+    from ptofa_gpu.prediction.file_format import StoredRun, problems_of
+
+    if not os.path.isfile(path):
         raise InputError(f"resume={str(path)!r}: there is no such file. Name the {LAST} of a run of fit.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        callbacks: Mapping[str, Any] = content["callbacks"]
-        return [dict(row) for row in callbacks["History"]["rows"]], int(content["epoch"])
-    except Exception as e:  # unpickling fails in many ways
+        content = read_tensors(path)
+        checked_model(content, str(path))
+        run = StoredRun.model_validate(content)
+    except (InputError, ValidationError) as e:
+        why = "; ".join(problems_of(e)) if isinstance(e, ValidationError) else str(e)
         raise InputError(
-            f"resume={str(path)!r} is no checkpoint of fit ({type(e).__name__}: {e}). Name the {LAST} of a run of fit; "
-            "a file that RevenueModel.save wrote holds a model, not a training to go on with."
+            f"resume={str(path)!r} is no checkpoint of fit. Name the {LAST} of a run of fit; a file that "
+            f"RevenueModel.save wrote holds a model, not a training to go on with. {why}"
         ) from e
+    return [dict(row) for row in run.callbacks.history.rows], run.epoch

@@ -11,6 +11,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from ptofa_gpu._arguments import instance, one_of, seed_of, whole
+from ptofa_gpu.device import DEVICES
 from ptofa_gpu.errors import DeviceError, InputError, SchemaError
 from ptofa_gpu.prediction.methods.base import LabelStatistics
 
@@ -25,6 +27,11 @@ _EVALUATION_BATCH = 8192
 # A block of training rows is gathered at once and cut into batches: what a step costs besides its arithmetic (the
 # gather's launches, Lightning's loop around training_step) is paid once a block. 32 batches of 512 rows are 2 MB.
 _BLOCK_ROWS = 1 << 14
+
+
+def split_number(split: str) -> int:
+    """The number of the split of that name; `InputError` for any other."""
+    return SPLITS[one_of("split", split, tuple(SPLITS))]
 
 
 def mix_seed(*parts: int) -> int:
@@ -215,12 +222,17 @@ class ExposureModule(pl.LightningDataModule):
         risk: np.ndarray | None = None,
     ):
         super().__init__()
-        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise InputError(f"batch_size={batch_size!r}: a positive number of rows is needed.")
+        from ptofa_gpu.datasets.log import LogArrays
+        from ptofa_gpu.prediction.schema import Encoded
+
+        instance("log", log, LogArrays, "from check_log"), instance("customers", customers, Encoded)
+        instance("funds", funds, Encoded)
+        batch_size = whole("batch_size", batch_size, 1)
+        one_of("device", device, DEVICES)
         for side, encoded in (("customers", customers), ("funds", funds)):
             check_finite(side, encoded)
         self.log, self.customers, self.funds, self.schema = log, customers, funds, schema
-        self.batch_size, self.device, self.seed = int(batch_size), device, seed
+        self.batch_size, self.device, self.seed = batch_size, device, seed_of(seed)
         self.tolerance, self.risk = tolerance, risk
         self.weight: np.ndarray | None = None
         self._rows: DeviceRows | None = None
@@ -233,7 +245,7 @@ class ExposureModule(pl.LightningDataModule):
 
     def n_rows(self, split: str) -> int:
         """Number of log rows in "train", "validation" or "test"."""
-        return int(np.count_nonzero(self.log.split == SPLITS[split]))
+        return int(np.count_nonzero(self.log.split == split_number(split)))
 
     def check_fits(self, model_schema: Schema) -> None:
         """Refuse a model whose schema does not describe these rows.
@@ -310,7 +322,7 @@ class ExposureModule(pl.LightningDataModule):
         `sharded` gives a process of several its share of every batch; without it each process sees all rows.
         """
         rows = self.rows()
-        index = torch.as_tensor(np.flatnonzero(self.log.split == SPLITS[split])).to(rows.device)
+        index = torch.as_tensor(np.flatnonzero(self.log.split == split_number(split))).to(rows.device)
         order = (lambda: mix_seed(self.seed, self.trainer.current_epoch if self.trainer else 0)) if shuffle else None
         shard = (self.trainer.global_rank, self.trainer.world_size) if sharded and self.trainer else (0, 1)
         return RowBatches(rows, index, batch_size or max(self.batch_size, _EVALUATION_BATCH), order, shard)

@@ -6,12 +6,14 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ptofa_gpu._arguments import flag, instance, refused
+from ptofa_gpu.device import DEVICES, torch_device
 from ptofa_gpu.errors import DegenerateModelError, InputError
 from ptofa_gpu.prediction import methods
 from ptofa_gpu.prediction.adjustment import Adjustment
@@ -20,12 +22,9 @@ from ptofa_gpu.prediction.data import Batch, ExposureModule, mix_seed
 from ptofa_gpu.prediction.description import as_html, describe
 from ptofa_gpu.prediction.methods.base import LabelStatistics, PairOutput
 from ptofa_gpu.prediction.schema import Schema
+from ptofa_gpu.prediction.settings import ModelSettings
 from ptofa_gpu.prediction.storage import read_model, save_model
 from ptofa_gpu.prediction.training_hooks import LearnsFromLog, refuse_other_schema
-
-DEBIAS = ("adjust", "ipw", "dr")
-# What "auto" means; the other methods are baselines, trained as the literature trains them.
-_DEFAULT_DEBIAS = {"ptofa": "adjust"}
 
 
 class RowPredictions(NamedTuple):
@@ -102,37 +101,19 @@ class RevenueModel(LearnsFromLog):
         seed: int = 0,
     ):
         super().__init__()
-        _check_settings(dropout, lr, embedding, hidden, debias, clip)
-        debias = resolve_debias(method, debias)
-        self.schema = Schema.from_json(schema) if isinstance(schema, str) else schema
-        self.save_hyperparameters(
-            {
-                "schema": self.schema.to_json(),
-                "method": method,
-                "counterfactual": counterfactual,
-                "dropout": float(dropout),
-                "lr": float(lr),
-                "embedding": int(embedding),
-                "hidden": [int(width) for width in hidden],
-                "eps": eps,
-                "label": label,
-                "debias": debias,
-                "clip": float(clip),
-                "seed": int(seed),
-            }
-        )
-        self.method, self.lr, self.seed = method, float(lr), int(seed)
-        self.debias, self.clip = debias, float(clip)
-        options = {"counterfactual": counterfactual, "eps": eps, "label": label}
-        options = {name: value for name, value in options.items() if value is not None}
+        s = ModelSettings(
+            method, counterfactual, dropout, lr, embedding, hidden, eps, label, debias, clip, seed
+        )  # fmt: skip
+        self.schema = Schema.from_json(schema) if isinstance(schema, str) else instance("schema", schema, Schema)
+        hidden = s.hidden  # Lightning compares the caller's values with what it is given here
+        self.save_hyperparameters({"schema": self.schema.to_json(), **s.plain()})
+        self.method, self.lr, self.seed, self.debias, self.clip = s.method, s.lr, s.seed, s.debias, s.clip
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(mix_seed(self.seed, 0))
             self.net = methods.build(
-                method,
-                lambda network: network(self.schema, int(embedding), self.hparams["hidden"], float(dropout)),
-                **options,
+                s.method, lambda network: network(self.schema, s.embedding, s.hidden, s.dropout), **s.options
             )
-            self.adjustment = Adjustment(self.schema) if debias == "adjust" else None
+            self.adjustment = Adjustment(self.schema) if s.debias == "adjust" else None
         self.calibration = Calibration()
 
     def forward(self, batch: Batch) -> PairOutput:
@@ -184,15 +165,18 @@ class RevenueModel(LearnsFromLog):
         Raises
         ------
         InputError
-            If there is no such file, or it is no model.
+            If there is no such file, or it is no model; if it is damaged, or of another version.
+        DeviceError
+            If `device` is a GPU that torch cannot use.
         SchemaError
             If `schema` is not the model's, naming every column that differs.
         """
-        content = read_model(path, schema, device)
-        model = cls(**content["settings"])
-        model.load_state_dict(content["weights"])
-        model.exposure = content["exposure"]
-        return model.to(device).eval()
+        where = _device(device)
+        content = read_model(path, schema)
+        model = cls(**content.settings)
+        model.load_state_dict(content.weights)
+        model.exposure = content.exposure
+        return model.to(where).eval()
 
     def finished(self, output: PairOutput, codes: Tensor, score: Callable[[], Tensor]) -> PairOutput:
         """The calibrated answer for all pairs from the network's; `score` gives their exposure scores if needed."""
@@ -214,7 +198,8 @@ class RevenueModel(LearnsFromLog):
     def predict_rows(self, module: ExposureModule, split: str, calibrated: bool = False) -> RowPredictions:
         """Predictions of a split's log rows, in the log's order: the network's own, or `calibrated` ones."""
         log_scale = math.log(self.require_fitted().scale)
-        module.check_fits(self.schema)
+        instance("module", module, ExposureModule, "from data.module()").check_fits(self.schema)
+        calibrated = flag("calibrated", calibrated)
         was_training = self.training
         self.eval()
         parts = []
@@ -247,21 +232,21 @@ class RevenueModel(LearnsFromLog):
         return as_html(self)
 
 
-def resolve_debias(method: str, debias: str | None) -> str | None:
-    """What "auto" means for a method; any other value as it is."""
-    return _DEFAULT_DEBIAS.get(method) if debias == "auto" else debias
+def _device(device: str | torch.device) -> torch.device:
+    """Where a model's weights go: "cpu", "auto", a GPU by its name, or a torch device of these."""
+    if isinstance(device, str) and device in DEVICES:
+        return torch_device(device)
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+    except RuntimeError:
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
+        raise refused("device", device, "'cpu', 'cuda', 'auto' or a torch device of these")
+    if found.type == "cuda" and not _has_gpu(found.index or 0):
+        raise refused("device", device, f"one of the {torch.cuda.device_count()} GPUs there are")
+    return found
 
 
-def _check_settings(dropout: Any, lr: Any, embedding: Any, hidden: Any, debias: Any, clip: Any) -> None:
-    if debias not in (None, "auto", *DEBIAS):
-        raise InputError(f"debias={debias!r}: choose 'adjust', 'ipw', 'dr', 'auto' or None.")
-    if not (clip >= 1.0 and math.isfinite(clip)):
-        raise InputError(f"clip={clip!r}: the largest weight, at least 1.")
-    if not 0.0 <= dropout < 1.0:
-        raise InputError(f"dropout={dropout!r}: a share from 0 to below 1 is needed.")
-    if not (lr > 0.0 and math.isfinite(lr)):
-        raise InputError(f"lr={lr!r}: a positive learning rate is needed.")
-    if int(embedding) != embedding or embedding < 1:
-        raise InputError(f"embedding={embedding!r}: a positive integer is needed.")
-    if not len(hidden) or any(int(width) != width or width < 1 for width in hidden):
-        raise InputError(f"hidden={hidden!r}: one or more positive layer widths are needed.")
+def _has_gpu(index: int) -> bool:
+    torch_device("cuda")  # raises where there is none at all
+    return index < torch.cuda.device_count()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from ptofa_gpu._arguments import instance, progress_of, whole
 from ptofa_gpu.device import as_array, torch_device
 from ptofa_gpu.errors import DegenerateModelError, InputError, OutOfMemoryError, PtofaWarning
 from ptofa_gpu.prediction.all_pairs import all_pairs, pair_bytes
@@ -194,7 +195,7 @@ def predict_components(
     Methods that predict an amount without a spread have sigma 0. A method without a conversion probability ("dnn_r")
     has no components: `InputError`.
     """
-    if not model.net.predicts_conversion:
+    if not instance("model", model, _model_class()).net.predicts_conversion:
         raise InputError(
             f"method={model.method!r} predicts revenue alone, so it has no conversion probability to give. Use "
             "expected_revenue, or another method."
@@ -218,8 +219,9 @@ def _fill(
     device: str | None,
     progress: Progress,
 ) -> tuple[Tensor, ...]:
-    if block_rows is not None and block_rows < 1:
-        raise InputError(f"block_rows={block_rows!r}: at least one customer a block is needed.")
+    instance("model", model, _model_class())
+    block_rows = None if block_rows is None else whole("block_rows", block_rows, 1)
+    progress = progress_of(progress)
     target = torch_device(device) if device is not None else (model.trained_on or model.device)
     was_training = model.training
     model.to(target).eval()
@@ -237,6 +239,12 @@ def _fill(
     finally:
         model.train(was_training)
     return out
+
+
+def _model_class() -> type[RevenueModel]:
+    from ptofa_gpu.prediction.model import RevenueModel
+
+    return RevenueModel
 
 
 def _allocate(n_arrays: int, shape: tuple[int, int], device: torch.device) -> tuple[Tensor, ...]:

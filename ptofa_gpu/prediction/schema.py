@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import html
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, refused, text_of, whole
 from ptofa_gpu._columns import eager
-from ptofa_gpu.errors import SchemaError
+from ptofa_gpu.errors import InputError, SchemaError
 
 Kind = Literal["categorical", "numeric"]
 #: What the caller may say about features: their names, or names with kinds; None takes every column but the reserved.
@@ -87,6 +89,20 @@ class Encoded:
     numeric: np.ndarray
     unseen: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name, kinds in (("categorical", "iu"), ("numeric", "f")):
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in kinds:
+                words = "whole numbers" if kinds == "iu" else "floating-point numbers"
+                raise refused(f"Encoded.{name}", array, f"an array (rows, features) of {words}; Schema.encode makes it")
+        if self.categorical.size and not -1 < self.categorical.min() <= self.categorical.max() < 2**31:
+            raise InputError("Encoded.categorical holds numbers that are no category's.")
+        with np.errstate(over="ignore"):  # what is infinite then is refused where it is used
+            self.categorical = self.categorical.astype(np.int32, copy=False)
+            self.numeric = self.numeric.astype(np.float32, copy=False)
+        if len(self.categorical) != len(self.numeric):
+            raise InputError(f"Encoded has {len(self.categorical)} rows of categories, {len(self.numeric)} of numbers.")
+
     def __len__(self) -> int:
         return self.categorical.shape[0]
 
@@ -112,7 +128,14 @@ class Schema:
     name: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("currency", "name"):
+            text_of(name, getattr(self, name))
         problems = []
+        for side in ("customer_features", "fund_features"):
+            features = getattr(self, side)
+            if not isinstance(features, tuple | list) or not all(isinstance(f, Feature) for f in features):
+                raise refused(side, features, "a tuple of Feature; Schema.infer reads them from data frames")
+            object.__setattr__(self, side, tuple(features))
         for side, features in (("customer", self.customer_features), ("fund", self.fund_features)):
             names = [f.name for f in features]
             repeated = sorted({n for n in names if names.count(n) > 1})
@@ -145,6 +168,7 @@ class Schema:
 
     def differences(self, other: Schema) -> list[str]:
         """What distinguishes `other`'s features from these, one line a feature; empty when they encode alike."""
+        instance("other", other, Schema)
         lines = []
         for side in ("customer", "fund"):
             mine = {f.name: f for f in getattr(self, f"{side}_features")}
@@ -172,22 +196,22 @@ class Schema:
         SchemaError
             When the text is not a schema this version can read.
         """
+        from pydantic import ValidationError
+
+        from ptofa_gpu.prediction.file_format import StoredSchema, problems_of
+
+        if not isinstance(text, str):
+            raise refused("text", text, "what Schema.to_json wrote")
         try:
-            raw = json.loads(text)
-            if raw.get("format") != _FORMAT:
-                raise SchemaError(
-                    "This is not a schema this version reads:",
-                    [f"format is {raw.get('format')!r}; {_FORMAT!r} is needed"],
-                )
-            sides = {
-                side: tuple(Feature(**{**f, "categories": tuple(f["categories"])}) for f in raw[side])
-                for side in ("customer_features", "fund_features")
-            }
-            return cls(**sides, currency=raw["currency"], name=raw["name"])
-        except SchemaError:
-            raise
-        except (AttributeError, KeyError, TypeError, ValueError) as e:
-            raise SchemaError("This is not a schema:", [f"{type(e).__name__}: {e}"]) from e
+            raw = StoredSchema.model_validate_json(text)
+        except ValidationError as e:
+            problems = [p.replace("format: ", f"this version reads {_FORMAT!r}; format: ", 1) for p in problems_of(e)]
+            raise SchemaError("This is not a schema this version reads:", problems) from e
+        customers, funds = (
+            tuple(Feature(**{**f.model_dump(), "categories": tuple(f.categories)}) for f in side)
+            for side in (raw.customer_features, raw.fund_features)
+        )
+        return cls(customers, funds, currency=raw.currency, name=raw.name)
 
     @classmethod
     def infer(
@@ -232,6 +256,10 @@ class Schema:
         """
         from ptofa_gpu.prediction._infer import infer_features
 
+        choices = {"customer_features": customer_features, "fund_features": fund_features}
+        for side, choice in {**choices, "exclude": exclude, "categorical": categorical}.items():
+            _check_choice(side, choice)
+        max_categories = whole("max_categories", max_categories, 1)
         sides = infer_features(customers, funds, customer_features, fund_features, exclude, categorical, max_categories)
         return cls(*sides, currency=currency, name=name)
 
@@ -249,14 +277,26 @@ class Schema:
         )
 
 
+def _check_choice(side: str, choice: Any) -> None:
+    if choice is None or isinstance(choice, str):
+        return
+    if not isinstance(choice, list | tuple | set | Mapping) or not all(isinstance(name, str) for name in choice):
+        raise refused(side, choice, "a list of columns' names, or a mapping from names to 'categorical' or 'numeric'")
+
+
 def _feature_problems(side: str, f: Feature) -> list[str]:
     where = f"{side} feature {f.name!r}"
-    if f.kind not in ("categorical", "numeric"):
+    if not isinstance(f.kind, str) or f.kind not in ("categorical", "numeric"):
         return [f"{where} has kind {f.kind!r}; 'categorical' or 'numeric' is needed"]
     problems = []
+    words = (f.name, *f.categories) if isinstance(f.categories, tuple | list) else (None,)
+    if not all(isinstance(word, str) for word in words):
+        return [f"{where} has a name or categories that are no text; name columns by text"]
+    if not isinstance(f.log1p, bool):
+        problems.append(f"{where} has log1p={f.log1p!r}; True or False is needed")
     if len(set(f.categories)) != len(f.categories):
         problems.append(f"{where} lists a category twice")
-    if not (np.isfinite(f.mean) and np.isfinite(f.std) and f.std > 0):
+    if not (_is_finite(f.mean) and _is_finite(f.std) and f.std > 0):
         problems.append(f"{where} has mean {f.mean} and standard deviation {f.std}; finite and positive are needed")
     if f.part and (f.part not in _KIND_OF or f.kind != _KIND_OF[f.part] or not f.source):
         problems.append(
@@ -270,8 +310,12 @@ def _feature_problems(side: str, f: Feature) -> list[str]:
 def _is_day(text: str) -> bool:
     try:
         return len(text) > 0 and bool(np.isfinite(np.datetime64(text, "D").astype(np.int64)))
-    except ValueError:
+    except (TypeError, ValueError):
         return False
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float | int) and abs(value) <= sys.float_info.max
 
 
 def _describe(f: Feature) -> str:

@@ -22,8 +22,9 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.nn.functional import logsigmoid
 
-from ptofa_gpu._files import atomic_path
-from ptofa_gpu.errors import DegenerateModelError, InputError, PtofaWarning
+from ptofa_gpu._arguments import flag, instance, listed, one_of, path_of, progress_of, seed_of, whole
+from ptofa_gpu._files import atomic_path, make_folder
+from ptofa_gpu.errors import DegenerateModelError, InputError, PtofaError, PtofaWarning
 from ptofa_gpu.prediction.calibration import CalibrationResult, calibrate
 from ptofa_gpu.prediction.checkpoints import Checkpoints, History, best_row, take_over
 from ptofa_gpu.prediction.data import ExposureModule
@@ -34,6 +35,7 @@ from ptofa_gpu.prediction.model import RevenueModel
 # Below this many rows a step's matrix products are too small to be worth splitting between threads.
 _ONE_THREAD_ROWS = 4096
 Progress = bool | Callable[[int, int], None] | None
+_LOGGERS: dict[str, Callable[..., Logger]] = {"csv": CSVLogger, "tensorboard": TensorBoardLogger}
 
 
 @dataclass(frozen=True)
@@ -177,16 +179,19 @@ def fit(
     PtofaWarning
         If there are no validation rows, too few conversions to calibrate, or the model is degenerate.
     """
-    if max_epochs < 1 or patience < 1 or devices < 1:
-        raise InputError(
-            f"max_epochs={max_epochs}, patience={patience}, devices={devices}: at least one of each is needed."
-        )
+    instance("model", model, RevenueModel)
+    instance("module", module, ExposureModule, "from data.module()")
+    max_epochs, patience = whole("max_epochs", max_epochs, 1), whole("patience", patience, 1)
+    devices = whole("devices", devices, 1, _most_devices())
+    folder, progress = path_of("directory", directory), progress_of(progress)
+    calibration = flag("calibration", calibration)
+    resume = None if resume is None else path_of("resume", resume)
+    names = _logger_names(logger)
     started = time.perf_counter()
     if seed is not None:
-        model.seed = module.seed = int(seed)
+        model.seed = module.seed = seed_of(seed)
     module.label_statistics  # noqa: B018  (raises here, before anything is written, where nothing can be learned)
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     monitor = "val_loss"
     if not module.n_rows("validation"):
         monitor = "train_loss"
@@ -197,7 +202,6 @@ def fit(
             stacklevel=2,
         )
     if resume is not None:
-        resume = Path(resume)
         take_over(resume, folder, monitor)
     history = History()
     checkpoint = Checkpoints(folder, monitor, history, resume)
@@ -205,6 +209,7 @@ def fit(
     if progress:
         callbacks.append(EpochProgress(progress))
     device = _device_of(module)
+    model._steps = None
     model._by_hand = False  # it is the best epoch that is judged and calibrated, below
     try:
         with _quiet_lightning(), _threads_for(module, device):
@@ -214,7 +219,7 @@ def fit(
                 strategy="ddp" if devices > 1 else "auto",
                 use_distributed_sampler=False,  # the module deals the rows out itself
                 max_epochs=max_epochs,
-                logger=_loggers(logger, folder),
+                logger=[_LOGGERS[name](folder, name=name) for name in names],
                 callbacks=[*callbacks, checkpoint],
                 enable_progress_bar=False,
                 enable_model_summary=False,
@@ -233,6 +238,14 @@ def fit(
                     raise
                 if threading.current_thread() is threading.main_thread():
                     signal.signal(signal.SIGINT, on_ctrl_c)  # it leaves Ctrl-C ignored: in a notebook, for good
+            except Exception as e:
+                if resume is None or model._steps is not None or isinstance(e, PtofaError):
+                    raise
+                why = f"{type(e).__name__}: {(str(e).splitlines() or [''])[0]}"
+                raise InputError(
+                    f"resume={str(resume)!r} cannot be gone on from ({why}): it is of another model, or damaged. Name "
+                    "another checkpoint, or train from the start."
+                ) from e
     finally:
         model._by_hand = True
     if trainer.interrupted:
@@ -296,17 +309,16 @@ def _device_of(module: ExposureModule) -> torch.device:
     return torch_device(module.device)
 
 
-def _loggers(names: str | Sequence[str] | None, folder: Path) -> list[Logger]:
-    chosen = [] if names is None else [names] if isinstance(names, str) else list(names)
-    made: list[Logger] = []
-    for name in chosen:
-        if name == "csv":
-            made.append(CSVLogger(folder, name="csv"))
-        elif name == "tensorboard":
-            made.append(TensorBoardLogger(folder, name="tensorboard"))
-        else:
-            raise InputError(f"Unknown logger {name!r}: choose 'csv', 'tensorboard' or both.")
-    return made
+def _logger_names(logger: str | Sequence[str] | None) -> list[str]:
+    if logger is None:
+        return []
+    names = [logger] if isinstance(logger, str) else listed("logger", logger, "loggers' names")
+    return [one_of("logger", name, tuple(_LOGGERS)) for name in names]
+
+
+def _most_devices() -> int:
+    """Processes that can have something to work on."""
+    return max(8, os.cpu_count() or 1, torch.cuda.device_count())
 
 
 @contextmanager

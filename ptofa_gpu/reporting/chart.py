@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptofa_gpu._arguments import one_of, text_of
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import InputError
 
@@ -36,6 +37,7 @@ class Chart:
     alt: str
 
     def __post_init__(self) -> None:
+        text_of("name", self.name), text_of("alt", self.alt)
         if not self.alt.strip():
             raise InputError(f"chart {self.name!r} needs a description: alt must not be empty")
         if not self.name.replace("-", "").isalnum():
@@ -52,6 +54,7 @@ class Chart:
         """
         from ptofa_gpu.reporting.style import adapt, style
 
+        one_of("kind", kind, ("png", "svg"))
         buffer = io.BytesIO()
         # without these the files would hold the time of day and matplotlib's version
         stamp = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ptofa_gpu._arguments import listed, path_of
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import InputError
 
@@ -35,11 +36,12 @@ def example_files(
 
     from ptofa_gpu.datasets import lct
 
-    if any(given):
-        missing = [name for name, path in zip(NAMES, given) if not path]
+    files = listed("given", given, "paths")
+    missing = [name for name, path in zip(NAMES, files) if path is None or (isinstance(path, str) and not path)]
+    if len(missing) < len(files):
         raise InputError(f"give all three files or none; missing: {', '.join(missing)}")
     data = lct("A", customers=customers, seed=seed, backend="pyarrow")
-    paths = tuple(Path(folder) / f"{name}.parquet" for name in NAMES)
+    paths = tuple(path_of("folder", folder) / f"{name}.parquet" for name in NAMES)
     for path, table in zip(paths, (data.log, data.customers, data.funds)):
         with atomic_path(path) as partial:
             parquet.write_table(table, partial)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ptofa_gpu._arguments import MOST, real_array, whole
 from ptofa_gpu._lazy import require
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import allocation_plan
 from ptofa_gpu.evaluation._table import html_table, percent
 from ptofa_gpu.reporting.style import short_number
 
@@ -44,7 +46,7 @@ class WhatIf:
     """
 
     def __init__(self, plan: AllocationPlan):
-        self.start = self.plan = plan
+        self.start = self.plan = allocation_plan(plan)
         self.seconds = 0.0
 
     @property
@@ -79,22 +81,21 @@ class WhatIf:
     def _changed(self, quota: ArrayLike | None, k: int | None) -> AllocationProblem:
         """Return a copy with other quotas and slots; revenue and limits are shared, and not checked again."""
         old = self.problem
-        bought = np.asarray(old.quota if quota is None else quota)
-        if bought.shape != (old.n_funds,) or not np.issubdtype(bought.dtype, np.number):
-            raise InputError(f"quota has shape {bought.shape}; it needs one number for each of {old.n_funds} funds")
+        bought = old.quota if quota is None else real_array("quota", quota, (old.n_funds,))
         if not np.isfinite(bought).all() or (bought < 0).any() or (bought != np.floor(bought)).any():
             raise InputError("quotas must be whole and not negative")
+        if (bought > MOST).any():
+            raise InputError(f"quotas must be at most {MOST:,}")
         new = copy.copy(old)
         new.quota = bought.astype(np.int64)
         low = getattr(old, "_range_low", None)
         if low is not None:
             new._range_low = np.minimum(low, new.quota)
-        if k is not None and k != old.k:
+        k = old.k if k is None else whole("k", k, 1, old.n_funds)
+        if k != old.k:
             if getattr(old, "slots_of", None) is not None:
                 raise InputError("customers have their own slots here: k cannot be changed for all at once")
-            if not 1 <= int(k) <= old.n_funds:
-                raise InputError(f"k={k}: a customer can be shown 1 to {old.n_funds} funds")
-            new.k = int(k)
+            new.k = k
         for name in _OF_SLOTS if new.k != old.k else _OF_QUOTAS:
             new.__dict__.pop(name, None)
         return new

@@ -8,26 +8,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, listed, mapping, text_of
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import exposure_data
 from ptofa_gpu.evaluation._table import percent
+from ptofa_gpu.evaluation.ab_test import ABTest
+from ptofa_gpu.evaluation.calibration import Calibration
+from ptofa_gpu.evaluation.campaign import CampaignValue
 from ptofa_gpu.evaluation.exposure import lorenz
+from ptofa_gpu.evaluation.lift import LiftCurve
+from ptofa_gpu.evaluation.losses import QuotaLosses
+from ptofa_gpu.evaluation.model_table import ModelTable
+from ptofa_gpu.evaluation.scaling import ScaleTable
 from ptofa_gpu.reporting.outputs import Check, Figure, Summary
+from ptofa_gpu.reporting.speed import SpeedTable
 from ptofa_gpu.reporting.style import DATA_LABELS, METHOD_LABELS, short_number
 
 if TYPE_CHECKING:
     from ptofa_gpu.datasets.base import ExposureData
-    from ptofa_gpu.evaluation.ab_test import ABTest
-    from ptofa_gpu.evaluation.calibration import Calibration
-    from ptofa_gpu.evaluation.campaign import CampaignValue
-    from ptofa_gpu.evaluation.lift import LiftCurve
-    from ptofa_gpu.evaluation.losses import QuotaLosses
-    from ptofa_gpu.evaluation.model_table import ModelTable
-    from ptofa_gpu.evaluation.scaling import ScaleTable
-    from ptofa_gpu.reporting.speed import SpeedTable
 
 
 def data_summary(data: ExposureData) -> Summary:
     """Sum up an exposure log: how rare conversions are, how long the tail of amounts is, how unequal exposure is."""
-    table = data.fund_table()
+    table = exposure_data(data).fund_table()
     amount = data.arrays.amount[data.arrays.amount > 0]
     gini = lorenz([f["exposures"] for f in table]).gini
     most = max(table, key=lambda f: f["exposures"])
@@ -54,7 +57,9 @@ def data_summary(data: ExposureData) -> Summary:
 
 def scale_summary(table: ScaleTable, losses: QuotaLosses, currency: str = "") -> Summary:
     """Sum up objective and time by scale, and what the quotas cost."""
-    money = currency or "currency units"
+    instance("table", table, ScaleTable, "from scale_table")
+    instance("losses", losses, QuotaLosses, "from quota_losses")
+    money = text_of("currency", currency) or "currency units"
     last = {m: table.of(m)[-1] for m in table.methods}
     figures, words = [], []
     for method in ("optimal", "heuristic", "manual"):
@@ -89,6 +94,9 @@ def scale_summary(table: ScaleTable, losses: QuotaLosses, currency: str = "") ->
 
 def ab_summary(tests: Sequence[ABTest]) -> Summary:
     """Sum up simulated campaigns: what was seen, and what a test of this size can see."""
+    tests = [instance("tests", t, ABTest, "from ab_test") for t in listed("tests", tests, "finished campaigns")]
+    if not tests:
+        raise InputError("tests is empty: give at least one finished campaign")
     figures = []
     for test in tests:
         for x in test.lifts:
@@ -123,6 +131,8 @@ def policy_summary(values: Mapping[str, CampaignValue], name: str = "the campaig
 
     Without values, which is where the data were not at hand, that is what it says.
     """
+    values = {k: instance(f"values[{k!r}]", v, CampaignValue) for k, v in mapping("values", values).items()}
+    name, currency = text_of("name", name), text_of("currency", currency)
     if not values:
         return Summary(f"On real, randomised data: {name}", "Left out: there was no copy of the data on this machine.")
     first = next(iter(values.values()))
@@ -156,6 +166,9 @@ def policy_summary(values: Mapping[str, CampaignValue], name: str = "the campaig
 
 def prediction_summary(table: ModelTable, calibration: Calibration, lift: LiftCurve) -> Summary:
     """Sum up a table of models, and how right and how sharp one model's predictions are."""
+    instance("table", table, ModelTable, "from model_table")
+    instance("calibration", calibration, Calibration, "from calibrate")
+    instance("lift", lift, LiftCurve, "from lift_curve")
     metric = next((m for m in ("decision_value", "gini", "auc", "mse") if m in table.metrics), table.metrics[0])
     best = [m for m in table.methods if table.cell(m, metric).best]
     tied = [m for m in table.methods if table.cell(m, metric).tied]
@@ -181,7 +194,7 @@ def prediction_summary(table: ModelTable, calibration: Calibration, lift: LiftCu
 
 def speed_summary(table: SpeedTable) -> Summary:
     """Sum up a run of the benchmark."""
-    rows = [r for r in table.largest if r["seconds"] not in (None, "")]
+    rows = [r for r in instance("table", table, SpeedTable).largest if r["seconds"] not in (None, "")]
     if not rows:
         return Summary("Speed: this machine", "No method was measured.")
     size = int(rows[0]["customers"])

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ptofa_gpu._files import make_folder
 from ptofa_gpu.errors import InputError, ReportError
+from ptofa_gpu.reporting.run_file import read_run
 
 try:
     import fcntl
 except ImportError:  # Windows has another way to lock a file
     fcntl = None  # type: ignore[assignment]
 
-RUN_FILE = "run.json"
 #: in a folder that is not whole yet: what is known of each notebook that is done, one file each
 DONE_SUFFIX = ".done.json"
 _LOCK = ".lock"
@@ -33,16 +33,10 @@ def check_output(target: Path) -> Path:
     target = target.absolute()
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputError(f"{target} is not a folder; choose another --output")
-    if target.is_dir() and any(target.iterdir()):
-        try:
-            ours = "ptofa_gpu" in json.loads((target / RUN_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            ours = False
-        if not ours:
-            raise InputError(
-                f"{target} holds files that are no report of ours, and a report would replace them; "
-                "choose another --output"
-            )
+    if target.is_dir() and any(target.iterdir()) and read_run(target) is None:
+        raise InputError(
+            f"{target} holds files that are no report of ours, and a report would replace them; choose another --output"
+        )
     return target
 
 
@@ -64,7 +58,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         Another process is writing this report.
     """
     partial = unfinished(target)
-    partial.mkdir(parents=True, exist_ok=True)
+    make_folder(partial)
     with _lock(partial / _LOCK) as free:
         if not free:
             raise ReportError(f"another run is writing {target}: wait for it, or choose another --output")

@@ -15,11 +15,11 @@ from urllib.parse import quote
 
 import ptofa_gpu
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.reporting.folder import RUN_FILE
 from ptofa_gpu.reporting.html import environment, svg_address
 from ptofa_gpu.reporting.markup import slug, without_turns
 from ptofa_gpu.reporting.outputs import SUMMARY_FILE, read_summary
 from ptofa_gpu.reporting.resume import Done
+from ptofa_gpu.reporting.run_file import RUN_FILE
 
 _PACKAGES = (
     "numpy", "scipy", "numba", "pandas", "pyarrow", "torch", "pytorch-lightning", "torchmetrics", "cvxpy", "highspy",

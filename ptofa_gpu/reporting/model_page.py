@@ -7,17 +7,16 @@ import html
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
+from ptofa_gpu._arguments import instance, mapping, path_of
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu._lazy import require
+from ptofa_gpu.evaluation.model_table import ModelTable
 from ptofa_gpu.evaluation.paper_order import against_paper
 from ptofa_gpu.reporting.figures.models import model_chart
 from ptofa_gpu.reporting.html import environment
 from ptofa_gpu.reporting.markup import clean
-
-if TYPE_CHECKING:
-    from ptofa_gpu.evaluation.model_table import ModelTable
 
 _TITLE = "Models side by side"
 #: Which of the paper's data sets these are made in the shape of.
@@ -34,12 +33,14 @@ def write_model_page(tables: Mapping[str, ModelTable], path: str | os.PathLike[s
     path
         The file; it is whole or not there.
     """
+    tables = {name: instance(f"tables[{name!r}]", t, ModelTable) for name, t in mapping("tables", tables).items()}
+    target = path_of("path", path)
     body = clean("".join(_section(name, table) for name, table in tables.items()), set())
     markup = require("markupsafe", "the report").Markup
     text = environment().get_template("models.html.j2").render(title=_TITLE, body=markup(body))
-    with atomic_path(path) as partial:
+    with atomic_path(target) as partial:
         partial.write_text(text, encoding="utf-8")
-    return Path(path)
+    return target
 
 
 def _section(name: str, table: ModelTable) -> str:

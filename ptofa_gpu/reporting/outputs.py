@@ -11,8 +11,11 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ptofa_gpu._arguments import flag, instance, path_of, refused
 from ptofa_gpu._files import atomic_path
+from ptofa_gpu._text import shown
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import allocation_plan
 from ptofa_gpu.reporting.style import MISSING, short_number
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ State = Literal["good", "warning", "bad"]
 # what Python writes for a number that is none, with or without a unit behind it
 _NO_NUMBER = re.compile(r"[+\-\u2212]?(?:nan|inf|infinity)(?:\s*%|\s.*)?", re.DOTALL)
 _CHART_NAME = re.compile(r"[\w-]*")
+_FILE_NAME = re.compile(r"[\w-][\w .-]{0,199}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class Summary:
             checks,
             [_text(c, "a caveat") for c in _all(self.caveats, object, "caveats")],
             chart,
-            bool(self.lead),
+            flag("summary: lead", self.lead),
         )
 
     @classmethod
@@ -121,7 +125,7 @@ class Summary:
             raw["figures"] = [Figure(**f) for f in raw.get("figures", ())]
             raw["checks"] = [Check(**c) for c in raw.get("checks", ())]
             return cls(**raw).checked()
-        except (TypeError, ValueError) as e:
+        except (TypeError, ValueError, AttributeError, RecursionError) as e:
             if isinstance(e, InputError):
                 raise
             raise InputError(f"it is no summary of ours: {e}") from e
@@ -152,29 +156,28 @@ class Outputs:
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
-        self.folder = Path(folder)
+        self.folder = path_of("folder", folder)
 
     def chart(self, chart: Chart) -> Chart:
         """Keep a chart, and its description for the report; returns it, so that a cell can end with this call."""
-        chart.save(self.folder)
+        _chart(chart).save(self.folder)
         with atomic_path(self.folder / f"{chart.name}.alt.txt") as partial:
             partial.write_text(chart.alt, encoding="utf-8")
         return chart
 
     def table(self, frame: Any, name: str) -> Any:
         """Keep a pandas data frame, or anything with ``to_frame()``, as ``name.csv``; returns what was given."""
-        data = frame.to_frame() if hasattr(frame, "to_frame") else frame
-        if not hasattr(data, "to_csv"):
+        data = frame.to_frame() if hasattr(frame, "to_frame") and not isinstance(frame, type) else frame
+        if not hasattr(data, "to_csv") or isinstance(data, type):
             raise InputError(f"table {name!r}: cannot write a {type(data).__name__} as CSV; give a pandas data frame")
-        with atomic_path(self.folder / f"{name}.csv") as partial:
+        with atomic_path(self.folder / f"{_file_name(name)}.csv") as partial:
             data.to_csv(partial, index=False)
         return frame
 
     def plan(self, plan: AllocationPlan, name: str = "plan") -> AllocationPlan:
         """Keep a plan as ``name.parquet``; it is verified first, so that no broken plan leaves the notebook."""
-        plan.verify()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        plan.to_parquet(self.folder / f"{name}.parquet")
+        allocation_plan(plan).verify()
+        plan.to_parquet(self.folder / f"{_file_name(name)}.parquet")
         return plan
 
     def summary(self, summary: Summary) -> None:
@@ -185,9 +188,22 @@ class Outputs:
         InputError
             A part of it is of another type than the page can show.
         """
-        text = json.dumps(asdict(summary.checked()), indent=2, ensure_ascii=False)
+        text = json.dumps(asdict(instance("summary", summary, Summary).checked()), indent=2, ensure_ascii=False)
         with atomic_path(self.folder / SUMMARY_FILE) as partial:
             partial.write_text(text, encoding="utf-8")
+
+
+def _file_name(name: Any) -> str:
+    """A name that becomes a file's, in the folder and nowhere else."""
+    if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
+        raise refused("name", name, "the name of a file without its ending: letters, digits, hyphens, dots")
+    return name
+
+
+def _chart(chart: Any) -> Chart:
+    from ptofa_gpu.reporting.chart import Chart
+
+    return instance("chart", chart, Chart)
 
 
 def _text(value: Any, what: str) -> str:
@@ -213,5 +229,5 @@ def _all(values: Any, kind: type, what: str) -> Sequence[Any]:
 
 
 def _got(value: Any) -> str:
-    words = repr(value)
-    return f"got {words[:80]}{'...' if len(words) > 80 else ''} ({type(value).__name__})"
+    words = shown(value)
+    return f"got {words}" if words.endswith(")") else f"got {words} ({type(value).__name__})"

@@ -90,7 +90,7 @@ def read_parameters(notebook: Any, name: str) -> dict[str, Parameter]:
     InputError
         More than one cell is tagged, or the cell holds something other than assignments of literals.
     """
-    cells = [c for c in notebook.cells if c.cell_type == "code" and TAG in c.metadata.get("tags", [])]
+    cells = [c for c in notebook.cells if c.cell_type == "code" and TAG in _tags(c)]
     if not cells:
         return {}
     if len(cells) > 1:
@@ -127,6 +127,11 @@ def read_parameters(notebook: Any, name: str) -> dict[str, Parameter]:
     return found
 
 
+def _tags(cell: Any) -> list[Any]:
+    tags = cell.metadata.get("tags", [])
+    return tags if isinstance(tags, list) else []
+
+
 def _choices(comment: str) -> tuple[Any, ...]:
     head = comment.partition(":")[0]
     if "|" not in head:
@@ -145,7 +150,10 @@ def profile_values(notebook: Any, name: str, profile: str, known: Mapping[str, P
     InputError
         The notebook has no such profile, or the profile sets what is no parameter.
     """
-    profiles = notebook.metadata.get("ptofa", {}).get("profiles", {})
+    ours = notebook.metadata.get("ptofa", {})
+    profiles = ours.get("profiles", {}) if isinstance(ours, Mapping) else None
+    if not isinstance(profiles, Mapping) or not all(isinstance(values, Mapping) for values in profiles.values()):
+        raise InputError(f"{name}: its metadata ptofa.profiles must map names of profiles to parameters and values")
     if profile not in profiles:
         if profile == "quick":
             return {}

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import ptofa_gpu
 from ptofa_gpu._files import atomic_path
-from ptofa_gpu.reporting.folder import DONE_SUFFIX, RUN_FILE
+from ptofa_gpu.reporting.folder import DONE_SUFFIX
+from ptofa_gpu.reporting.run_file import read_note, read_run
 
 _SOURCES = (".py", ".cu", ".cuh", ".j2", ".css")
 _BLOCK = 1 << 22
@@ -136,7 +137,8 @@ def take_over(partial: Path, target: Path, prints: Mapping[str, str]) -> dict[st
     """
     kept: dict[str, Done] = {}
     for marker in partial.glob(f"*{DONE_SUFFIX}"):
-        done = _read(marker)
+        note = read_note(marker)
+        done = None if note is None else Done(**note.model_dump())
         if done is not None and done.status == "ok" and prints.get(done.name) == done.fingerprint:
             kept[done.name] = done
     files = {f"{name}{ending}" for name in kept for ending in ("", ".ipynb", DONE_SUFFIX)}
@@ -158,25 +160,7 @@ def take_over(partial: Path, target: Path, prints: Mapping[str, str]) -> dict[st
 
 
 def _earlier(target: Path) -> list[Done]:
-    try:
-        entries = json.loads((target / RUN_FILE).read_text(encoding="utf-8"))["notebooks"]
-    except (OSError, ValueError, KeyError):
-        return []
-    known = set(Done.__dataclass_fields__)
-    found = []
-    for entry in entries:
-        try:
-            found.append(Done(**{k: v for k, v in entry.items() if k in known}))
-        except TypeError:  # a report of an earlier version
-            continue
-    return found
-
-
-def _read(marker: Path) -> Done | None:
-    try:
-        return Done(**json.loads(marker.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+    return [Done(**entry.model_dump()) for entry in read_run(target) or []]
 
 
 def _link(source: str, target: str) -> str:

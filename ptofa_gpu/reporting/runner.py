@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ptofa_gpu._arguments import flag, function, listed, mapping, path_of, text_of
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu._lazy import require
 from ptofa_gpu._text import nearest
@@ -82,13 +83,15 @@ def run_report(
         At least one notebook failed. The others ran and the report was written (``index`` is its front, which marks
         those that failed); ``path`` is the first failed notebook as far as it came.
     """
+    profile, output, fresh = text_of("profile", profile), path_of("output", output), flag("fresh", fresh)
+    given, tell_step = mapping("parameters", parameters), function("progress", progress)
     nbformat = require("nbformat", "ptofa report")
     sources = find_notebooks(notebooks)
     nodes = {name: _read(nbformat, path) for name, path in sources.items()}
     known = {name: read_parameters(node, name) for name, node in nodes.items()}
-    values = resolve(nodes, dict(parameters or {}), profile, reserved=(OUTPUT_PARAMETER, PROFILE_PARAMETER))
+    values = resolve(nodes, given, profile, reserved=(OUTPUT_PARAMETER, PROFILE_PARAMETER))
     full = {name: _with_whole_paths(values[name], known[name], name) for name in sources}
-    target = check_output(Path(output))
+    target = check_output(output)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     stand = versions()
     prints = {
@@ -100,15 +103,14 @@ def run_report(
         )
         for name, source in sources.items()
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
     with whole_folder(target) as partial:
         kept = take_over(partial, target, {} if fresh else prints)
         done, sections = [], []
         for number, (name, source) in enumerate(sources.items(), 1):
 
             def tell(cell: int, cells: int, heading: str, name: str = name, number: int = number) -> None:
-                if progress is not None:
-                    progress(Step(name, number, len(sources), cell, cells, heading))
+                if tell_step is not None:
+                    tell_step(Step(name, number, len(sources), cell, cells, heading))
 
             if name in kept:
                 try:
@@ -120,12 +122,12 @@ def run_report(
                     done.append(kept[name])
                     sections.append(found)
                     continue
-            given = dict(full[name])
-            given |= {p: v for p, v in ((OUTPUT_PARAMETER, name), (PROFILE_PARAMETER, profile)) if p in known[name]}
+            its_own = dict(full[name])
+            its_own |= {p: v for p, v in ((OUTPUT_PARAMETER, name), (PROFILE_PARAMETER, profile)) if p in known[name]}
             title = notebook_title(nodes[name], name)
             digest = hashlib.sha256(source.read_bytes()).hexdigest()
             begun = Done(name, title, values[name], 0.0, digest, prints[name])
-            result, found = _run_one(source, partial, given, begun, tell)
+            result, found = _run_one(source, partial, its_own, begun, tell)
             done.append(result)
             sections.append(found)
             if result.status == "ok":
@@ -207,8 +209,8 @@ def _with_whole_paths(values: Mapping[str, Any], known: Mapping[str, Parameter],
     out = dict(values)
     for key, value in values.items():
         if known[key].is_path and value:
-            path = Path(value).expanduser().absolute()
-            if not path.exists():
+            path = Path(os.path.expanduser(path_of(f"parameter {key} of {notebook}", value))).absolute()
+            if not os.path.exists(path):
                 raise InputError(f"parameter {key} of {notebook}: there is no file {value}")
             out[key] = str(path)
     return out
@@ -226,16 +228,17 @@ def _inputs(values: Mapping[str, Any], known: Mapping[str, Parameter]) -> list[P
 def find_notebooks(wanted: Sequence[str | os.PathLike[str]] = ()) -> dict[str, Path]:
     """Return name to path of the notebooks `wanted`; all of the package's if none is named."""
     own = {p.stem: p for p in sorted(asset_dir("notebooks").glob("*.ipynb"))}
+    wanted = [wanted] if isinstance(wanted, str | os.PathLike) else listed("notebooks", wanted, "names or paths")
     if not wanted:
         if not own:
             raise InputError(f"there are no notebooks in {asset_dir('notebooks')}")
         return own
     found: dict[str, Path] = {}
     for item in wanted:
-        path = Path(item)
+        path = path_of("notebooks", item)
         if str(item) in own:
             name, path = str(item), own[str(item)]
-        elif path.suffix == ".ipynb" and path.is_file():
+        elif path.suffix == ".ipynb" and os.path.isfile(path):
             name = path.stem
         else:
             raise InputError(
@@ -252,6 +255,8 @@ def find_notebooks(wanted: Sequence[str | os.PathLike[str]] = ()) -> dict[str, P
 
 def _read(nbformat: Any, path: Path) -> Any:
     try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, AttributeError, KeyError, nbformat.ValidationError, nbformat.reader.NotJSONError) as e:
-        raise InputError(f"{path} is not a notebook: {e}") from e
+        node = nbformat.read(path, as_version=4)
+        nbformat.validate(node, relax_add_props=True)
+    except Exception as e:  # what is no notebook makes the reader fail in any way
+        raise InputError(f"{path} is not a notebook: {type(e).__name__}: {e}") from e
+    return node

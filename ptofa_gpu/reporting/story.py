@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu._arguments import flag, instance, one_of, text_of, whole
+from ptofa_gpu.evaluation._kinds import allocation_plan, exposure_data
 from ptofa_gpu.evaluation._table import percent
 from ptofa_gpu.evaluation.holdout import HeldOut, held_out
 from ptofa_gpu.reporting.outputs import Check, Figure, Summary
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 def priority_by_rate(data: ExposureData) -> list[int]:
     """Return the funds in the order of their historical conversion rate, highest first: what manual allocation uses."""
-    table = data.fund_table()
+    table = exposure_data(data).fund_table()
     rate = [-row["conversions"] / max(row["exposures"], 1) for row in table]
     return [int(f) for f in np.argsort(rate, kind="stable")]
 
@@ -32,7 +34,8 @@ def price_words(plan: AllocationPlan, currency: str = "", most: int = 3) -> list
 
     A price is a change of the whole plan's revenue: the exposure's own revenue less what it takes from other funds.
     """
-    if plan.price is None:
+    currency, most = text_of("currency", currency), whole("most", most, 0)
+    if allocation_plan(plan).price is None:
         return ["This method proves no shadow prices."]
     price = np.asarray(plan.price, dtype=np.float64)
     order = np.argsort(-price, kind="stable")
@@ -91,7 +94,11 @@ def allocation_summary(
     lead : bool
         It is the decision that the report is about, and stands before the others.
     """
-    plan, row = comparison.plans[method], comparison[method]
+    _check_parts(data, comparison, calibration, campaign)
+    synthetic, calibrated, lead = flag("synthetic", synthetic), flag("calibrated", calibrated), flag("lead", lead)
+    for needed in ("manual", "random"):
+        one_of("the comparison's methods", needed, tuple(comparison.plans))
+    plan, row = comparison.plans[one_of("method", method, tuple(comparison.plans))], comparison[method]
     problem, money = plan.problem, data.currency or "currency units"
     exposures = int(np.asarray(plan.exposures).sum())
     feasibility, words = problem.feasibility(), METHOD_LABELS.get(method, method)
@@ -140,6 +147,19 @@ def allocation_summary(
         chart="methods",
         lead=lead,
     )
+
+
+def _check_parts(data: object, comparison: object, calibration: object, campaign: object) -> None:
+    from ptofa_gpu.evaluation.calibration import Calibration
+    from ptofa_gpu.evaluation.campaign import CampaignValue
+    from ptofa_gpu.evaluation.comparison import Comparison
+
+    exposure_data(data)
+    instance("comparison", comparison, Comparison, "from compare")
+    if calibration is not None:
+        instance("calibration", calibration, Calibration, "from calibrate")
+    if campaign is not None:
+        instance("campaign", campaign, CampaignValue, "from value_campaign")
 
 
 def _calibration(c: Calibration | None, held: HeldOut) -> Check:

@@ -144,7 +144,7 @@ def adapt(svg: str) -> str:
 
 def label(name: Any, width: int = 26) -> str:
     """Show `name` in a figure as it is: one line, shortened, ``$`` is no formula, and no mark turns the text around."""
-    text = without_turns(" ".join(str(name).split()))
+    text = without_turns(" ".join(str(name).encode("utf-8", "backslashreplace").decode().split()))
     if len(text) > width:
         text = text[: width - 1].rstrip() + "…"
     return text.replace("$", r"\$")

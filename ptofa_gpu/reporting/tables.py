@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ptofa_gpu._arguments import instance, text_of
+from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import html_table
 from ptofa_gpu.reporting.style import short_number
 
@@ -41,6 +43,7 @@ class Table:
         return self.frame
 
     def _repr_html_(self) -> str:
+        _require_frame(self.frame)
         columns, words = {}, []
         for name, values in self.frame.items():
             kind = values.dtype.kind
@@ -51,7 +54,15 @@ class Table:
             else:
                 words.append(str(name))
                 columns[str(name)] = [str(v) for v in values]
-        return html_table(columns, caption=self.caption, text=words)
+        return html_table(columns, caption=text_of("caption", self.caption), text=words)
+
+
+def _require_frame(frame: Any) -> None:
+    import pandas as pd
+
+    instance("frame", frame, pd.DataFrame)
+    if not frame.columns.is_unique:
+        raise InputError("frame has two columns of one name; give each its own")
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class TrainingTable:
 
     def curves(self, *names: str) -> dict[str, tuple[list[float], list[float]]]:
         """Return epochs and values of the columns `names` that the history has (without validation rows, few)."""
-        rows, found = self.training.history, {}
+        rows, found = _fit_result(self.training).history, {}
         for name in names:
             values = [row.get(name, math.nan) for row in rows]
             if any(map(math.isfinite, values)):
@@ -84,12 +95,12 @@ class TrainingTable:
         """Return the history with epochs from 1, as a pandas data frame."""
         import pandas as pd
 
-        frame = pd.DataFrame(self.training.history)
+        frame = pd.DataFrame(_fit_result(self.training).history)
         frame["epoch"] = frame["epoch"].astype(int) + 1
         return frame.assign(kept=frame["epoch"] == self.kept)
 
     def _repr_html_(self) -> str:
-        rows = self.training.history
+        rows = _fit_result(self.training).history
         columns = {"epoch": [f"{row['epoch'] + 1:.0f}" for row in rows]}
         for name, words in _COLUMNS.items():
             values = [row.get(name, math.nan) for row in rows]
@@ -99,3 +110,9 @@ class TrainingTable:
         return html_table(
             columns, caption=f"The epoch of lowest {loss} loss is kept. Ratios before calibration; 1 is right in total."
         )
+
+
+def _fit_result(value: Any) -> FitResult:
+    from ptofa_gpu.prediction.training import FitResult
+
+    return instance("training", value, FitResult, "from fit")

@@ -325,7 +325,7 @@ OTHERS = [
     Fault(
         "missing=",
         "missing",
-        "missing='exlude' is not known; choose 'error' or 'exclude'",
+        "missing is 'exlude'; choose 'error' or 'exclude'; did you mean 'exclude'?",
         argument("missing", "exlude"),
         ("revenue.rows",),
     ),

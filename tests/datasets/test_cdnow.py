@@ -110,7 +110,7 @@ def test_without_a_header_and_gzipped(tmp_path: Path) -> None:
         ((), "horizons is"),
         ((0,), "at least 1"),
         ((7, 7), "different"),
-        ((7.5,), "whole numbers"),
+        ((7.5,), "whole number"),
         ((25,), "at most 24"),
         ((30,), "at most 24"),
     ],

@@ -161,7 +161,7 @@ def test_a_subproblem_is_of_its_customers():
     ("change", "words"),
     [
         ({"arms": {"one": Arm(np.ones((10, 2), np.float32))}}, "at least two arms"),
-        ({"baseline": "third"}, "not among the arms"),
+        ({"baseline": "third"}, "baseline is 'third'"),
         ({"truth": world(5)}, "the truth is of 5 x 2"),
     ],
 )

@@ -70,7 +70,7 @@ def test_no_earnings_at_all():
     [
         (np.ones(5), np.ones(4), 2, "same rows"),
         (np.ones(5), np.ones(5), 6, "at least 6 rows"),
-        (np.ones(5), np.ones(5), 0, "at least 1 rows"),
+        (np.ones(5), np.ones(5), 0, "whole number of at least 1"),
         (np.array([1.0, np.nan]), np.ones(2), 1, "finite"),
     ],
 )

@@ -75,5 +75,5 @@ def test_auto_never_downloads_and_leaves_the_environment_alone(monkeypatch):
         find_hillstrom("yes")
     assert seen == ["1", None]
     assert find_hillstrom("no") is None
-    with pytest.raises(InputError, match="auto, yes or no"):
+    with pytest.raises(InputError, match="'auto', 'yes' or 'no'"):
         find_hillstrom("perhaps")

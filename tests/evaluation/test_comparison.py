@@ -66,7 +66,7 @@ def test_without_a_certificate_there_is_no_share(problem):
         ({"methods": ()}, "at least one"),
         ({"methods": ("topk", "topk")}, "once"),
         ({"methods": ("topk",), "options": {"manual": {}}}, "not among the methods"),
-        ({"methods": ("topk",), "truth": np.ones((2, 2))}, "truth has shape"),
+        ({"methods": ("topk",), "truth": np.ones((2, 2))}, "truth is an array of float64 of shape"),
     ],
 )
 def test_bad_input(problem, args, words):

@@ -47,6 +47,7 @@ def test_the_same_model_in_other_words_is_the_same_run() -> None:
 def test_a_default_that_changes_makes_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a stored run was asked for in defaults must not be read for what the same words mean later."""
     from ptofa_gpu.prediction import model as model_module
+    from ptofa_gpu.prediction import settings as settings_module
     from ptofa_gpu.prediction.methods.ptofa import Ptofa
 
     before, spelled = key(), key(debias="adjust")
@@ -63,7 +64,7 @@ def test_a_default_that_changes_makes_another_run(monkeypatch: pytest.MonkeyPatc
     assert key() != before
     assert key(hidden=(128, 64)) == before
     monkeypatch.undo()
-    monkeypatch.setattr(model_module, "_DEFAULT_DEBIAS", {"ptofa": "ipw"})
+    monkeypatch.setattr(settings_module, "_DEFAULT_DEBIAS", {"ptofa": "ipw"})
     assert key() != before
     assert key(debias="adjust") == spelled
     monkeypatch.undo()

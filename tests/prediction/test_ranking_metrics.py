@@ -219,9 +219,9 @@ def test_the_decision_value() -> None:
 
 
 def test_settings_and_shapes_out_of_range_are_named() -> None:
-    with pytest.raises(InputError, match="share=0"):
+    with pytest.raises(InputError, match="share is 0"):
         TopLift(0.0)
-    with pytest.raises(InputError, match="bins=0"):
+    with pytest.raises(InputError, match="bins is 0"):
         BinnedCalibration(0)
     with pytest.raises(InputError, match=r"predicted \(3,\), observed \(2,\)"):
         NormalizedGini().update(torch.zeros(3), torch.zeros(2))

@@ -62,7 +62,7 @@ def test_the_answer_names_what_changed_and_escapes(plan):
 
 @pytest.mark.parametrize(
     ("quota", "k", "words"),
-    [([1, 2], 1, "one number for each"), ([1.5] * 4, 1, "whole"), ([-1] * 4, 1, "not negative"), (None, 9, "k=9")],
+    [([1, 2], 1, "quota is an array"), ([1.5] * 4, 1, "whole"), ([-1] * 4, 1, "not negative"), (None, 9, "k is 9")],
 )
 def test_bad_wishes(plan, quota, k, words):
     with pytest.raises(InputError, match=words):

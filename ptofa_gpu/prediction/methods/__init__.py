@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ptofa_gpu._text import nearest, shown
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.prediction.methods.base import RevenueMethod
 from ptofa_gpu.prediction.networks import PairNetwork
@@ -49,10 +50,10 @@ def build(name: str, make_network: Callable[[type[PairNetwork]], PairNetwork], *
     InputError
         For a name that means nothing here, a bad option, or one that the method does not have.
     """
-    known = _entry(name)[2]
-    strange = [option for option in options if option not in known]
+    its_own = _entry(name)[2]
+    strange = [option for option in options if option not in its_own]
     if strange:
-        takes = f"it takes {' and '.join(known)}" if known else "it takes none"
+        takes = f"it takes {' and '.join(its_own)}" if its_own else "it takes none"
         raise InputError(f"method={name!r} has no option {' and no option '.join(strange)}: {takes}.")
     method = _class(name)
     return method(make_network(method.network_class), **options)
@@ -64,10 +65,16 @@ def defaults(name: str) -> dict[str, Any]:
     return {option: parameters[option].default for option in _entry(name)[2]}
 
 
+def known(name: str) -> str:
+    """`name`, if it is that of a method; `InputError` for any other."""
+    if isinstance(name, str) and name in _METHODS:
+        return name
+    close = nearest(name, _METHODS) if isinstance(name, str) else "."
+    raise InputError(f"Unknown method {shown(name)}{close} Available: {', '.join(map(repr, available()))}.")
+
+
 def _entry(name: str) -> tuple[str, str, tuple[str, ...]]:
-    if name not in _METHODS:
-        raise InputError(f"Unknown method {name!r}. Available: {', '.join(map(repr, available()))}.")
-    return _METHODS[name]
+    return _METHODS[known(name)]
 
 
 def _class(name: str) -> type[RevenueMethod]:

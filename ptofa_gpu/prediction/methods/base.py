@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from ptofa_gpu.errors import DegenerateModelError, InputError
 from ptofa_gpu.prediction.networks import Head, PairNetwork
 
+# amounts whose logarithm is larger than this are no numbers of float64
+_LARGEST_LOG = 1500.0
+
 
 class PairOutput(NamedTuple):
     """A model's answer for some pairs; amounts in units of the label scale.
@@ -89,6 +92,18 @@ class LabelStatistics:
     def start_rate(self) -> float:
         """The base rate, kept below 1 where every row converted, so that its logit is finite."""
         return min(self.base_rate, 1.0 - 0.5 / self.rows)
+
+    def problems(self) -> list[str]:
+        """What no log's statistics are; a file may hold it."""
+        logs = (self.log_low, self.log_high, self.log_min)
+        right = {
+            "scale": self.scale > 0.0,
+            "mean_amount": self.mean_amount > 0.0,
+            "log_sd": self.log_sd >= 0.0,
+            "log_low, log_high and log_min": max(map(abs, logs)) <= _LARGEST_LOG and self.log_low <= self.log_high,
+            "rows, positives and without_amount": self.rows >= self.positives > self.without_amount >= 0,
+        }
+        return [f"{name} out of range" for name, is_right in right.items() if not is_right]
 
     @classmethod
     def of(cls, converted: np.ndarray, amount: np.ndarray) -> LabelStatistics:

@@ -51,8 +51,6 @@ class Ptofa(Ziln):
         super().__init__(network)
         if counterfactual not in COUNTERFACTUALS:
             raise InputError(f"Unknown counterfactual {counterfactual!r}: choose 'density' or 'censored'.")
-        if eps is not None and not 0.0 < eps < 1.0:
-            raise InputError(f"eps={eps!r}: it is an amount near zero in units of the median amount, so 0 < eps < 1.")
         self.counterfactual, self.chosen = counterfactual, eps is not None
         self.log_eps = math.log(_USUAL_EPS if eps is None else eps)
         self.register_load_state_dict_post_hook(_settle)

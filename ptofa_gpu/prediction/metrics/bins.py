@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ptofa_gpu.errors import InputError
+from ptofa_gpu._arguments import whole
 from ptofa_gpu.prediction.metrics.ranking import RowMetric, tie_groups, tie_means
 
 
@@ -28,9 +28,7 @@ class BinnedCalibration(RowMetric):
 
     def __init__(self, bins: int = 10) -> None:
         super().__init__()
-        if bins < 1:
-            raise InputError(f"bins={bins!r}: at least one is needed.")
-        self.bins = int(bins)
+        self.bins = whole("bins", bins, 1)
 
     def update(self, predicted: Tensor, observed: Tensor) -> None:
         """Add rows: predictions and outcomes, in one unit and of one shape."""

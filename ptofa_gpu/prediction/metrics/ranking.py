@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from ptofa_gpu._arguments import number
 from ptofa_gpu.errors import InputError
 
 
@@ -192,9 +193,7 @@ class TopLift(RowMetric):
 
     def __init__(self, share: float = 0.1) -> None:
         super().__init__()
-        if not 0.0 < share <= 1.0:
-            raise InputError(f"share={share!r}: the top is a part of the rows, in (0, 1].")
-        self.share = float(share)
+        self.share = number("share", share, "a part of the rows, in (0, 1]", above=0.0, most=1.0)
 
     def update(self, predicted: Tensor, observed: Tensor) -> None:
         """Add rows: predictions on any monotone scale, and outcomes that are not negative, of one shape."""

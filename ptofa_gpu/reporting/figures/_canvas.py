@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ptofa_gpu._arguments import text_of
 from ptofa_gpu.reporting.style import short_number
 
 if TYPE_CHECKING:
@@ -70,4 +71,4 @@ def bars_only(axes: Axes) -> None:
 
 def unit(currency: str) -> str:
     """Return the name of the money unit, safe in a figure."""
-    return (currency or "currency units").replace("$", r"\$")
+    return (text_of("currency", currency) or "currency units").replace("$", r"\$")

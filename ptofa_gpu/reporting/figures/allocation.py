@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ptofa_gpu._arguments import flag, instance, listed, real_array, text_of
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
+from ptofa_gpu.evaluation.comparison import Comparison
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import MAX_ROWS, bars_only, canvas, thousands, unit
 from ptofa_gpu.reporting.style import (
@@ -27,14 +28,11 @@ from ptofa_gpu.reporting.style import (
     styled,
 )
 
-if TYPE_CHECKING:
-    from ptofa_gpu.evaluation.comparison import Comparison
-
 
 @styled
 def method_chart(comparison: Comparison, *, currency: str = "", name: str = "methods") -> Chart:
     """Draw the revenue of each allocator; hollow bars break quotas, so their revenue cannot be had."""
-    rows = sorted(comparison.rows, key=lambda r: -r.objective)
+    rows = sorted(instance("comparison", comparison, Comparison, "from compare").rows, key=lambda r: -r.objective)
     y = np.arange(len(rows))
     figure, axes = canvas(7.2, 1.0 + 0.46 * len(rows))
     told = []
@@ -91,7 +89,10 @@ def exposure_chart(
     exposures, quota : (F,) int
         Exposures of the plan, exposures bought.
     """
-    given, bought = np.asarray(exposures, dtype=np.int64), np.asarray(quota, dtype=np.int64)
+    names, method = [str(n) for n in listed("names", names, "funds' names")], text_of("method", method)
+    given, bought = (
+        real_array(word, v, (len(names),)).astype(np.int64) for word, v in (("exposures", exposures), ("quota", quota))
+    )
     if not len(names) == given.size == bought.size or given.size == 0:
         raise InputError(f"{len(names)} names, {given.size} exposures and {bought.size} quotas must be one a fund")
     # with many funds, those furthest from their quota are what a reader needs
@@ -153,7 +154,8 @@ def price_chart(
         The quotas fill every slot: one exposure more of a fund is one fewer of another, so what is drawn is the
         difference from the fund of lowest price.
     """
-    value = np.asarray(price, dtype=np.float64)
+    names, full = [str(n) for n in listed("names", names, "funds' names")], flag("full", full)
+    value = real_array("price", price, (len(names),)).astype(np.float64)
     if len(names) != value.size or value.size == 0 or not np.all(np.isfinite(value)):
         raise InputError(f"{len(names)} names and {value.size} prices must be one a fund, and finite")
     order = np.argsort(-value, kind="stable")

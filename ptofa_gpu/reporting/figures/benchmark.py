@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ptofa_gpu._arguments import listed, mapping
+from ptofa_gpu._text import shown
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import canvas, thousands
@@ -75,6 +77,7 @@ def benchmark_chart(rows: Sequence[Mapping[str, Any]], *, name: str = "benchmark
     InputError
         No row has a time, or the rows are of several kinds of instance.
     """
+    rows = [_checked(row) for row in listed("rows", rows, "rows of results")]
     kinds = sorted({(int(r["funds"]), int(r["k"]), str(r["ties"])) for r in rows})
     if len(kinds) > 1:
         raise InputError(
@@ -98,6 +101,20 @@ def benchmark_chart(rows: Sequence[Mapping[str, Any]], *, name: str = "benchmark
     _draw_shares(left, lines)
     _draw_seconds(right, lines)
     return Chart(figure, name, _told(lines, funds, k, ties))
+
+
+def _checked(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row whose columns are there and hold what is drawn: counts, numbers, words."""
+    known = mapping("a row", row)
+    try:
+        for column in ("customers", "funds", "k"):
+            if int(known[column]) < 1:
+                raise ValueError(f"{column} must be at least 1")
+        for column in ("seconds", "share", "over_quota", "read_seconds"):
+            _number(known[column])
+        return known | {column: str(known[column]) for column in ("ties", "method", "status")}
+    except (KeyError, TypeError, ValueError, OverflowError) as e:
+        raise InputError(f"a row to draw is no row of results ({type(e).__name__}: {e}): {shown(row)}") from e
 
 
 def _lines(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[_Point]]:
@@ -180,9 +197,10 @@ def _draw_seconds(axes: Axes, lines: Mapping[str, list[_Point]]) -> None:
         words = f"{words}  " + (">" if last.status in _LIMITED else "") + f"{short_number(last.seconds)} s"
         ends.append((x[-1], y[-1], words, colour))
     reads = _reads(lines)
-    axes.plot(list(reads), list(reads.values()), ".:", color=GREY, markersize=3, linewidth=1.4)
-    size, seconds = list(reads.items())[-1]
-    ends.append((size, seconds, f"one read of E  {short_number(seconds)} s", GREY))
+    if reads:
+        axes.plot(list(reads), list(reads.values()), ".:", color=GREY, markersize=3, linewidth=1.4)
+        size, seconds = list(reads.items())[-1]
+        ends.append((size, seconds, f"one read of E  {short_number(seconds)} s", GREY))
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * (high / low) ** 0.12)  # room for the names of what ends high up
     axes.set_ylabel("seconds (log scale)")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, listed
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
-from ptofa_gpu.evaluation.ab_test import METRICS
+from ptofa_gpu.evaluation.ab_test import METRICS, ABTest
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas
 from ptofa_gpu.reporting.style import BLUE, FAINT, GREEN, GREY, INK, VERMILLION, label, styled
-
-if TYPE_CHECKING:
-    from ptofa_gpu.evaluation.ab_test import ABTest
 
 _COLOURS = {"better": BLUE, "worse": VERMILLION, "open": GREY}
 
@@ -32,6 +29,7 @@ def ab_chart(tests: Sequence[ABTest], *, name: str = "ab-lifts") -> Chart:
     InputError
         No campaign, or none with two arms.
     """
+    tests = [instance("tests", t, ABTest, "from ab_test") for t in listed("tests", tests, "finished campaigns")]
     rows = [(t, arm) for t in tests for arm in dict.fromkeys(x.arm for x in t.lifts)]
     if not rows:
         raise InputError("no campaign with two arms to draw")

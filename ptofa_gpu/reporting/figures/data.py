@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ptofa_gpu._arguments import instance, listed, real_array
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation._kinds import exposure_data
 from ptofa_gpu.evaluation._table import percent
+from ptofa_gpu.evaluation.exposure import CustomerAmounts
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import MAX_ROWS, bars_only, canvas, thousands, unit
 from ptofa_gpu.reporting.figures._ends import name_points
@@ -17,7 +20,6 @@ from ptofa_gpu.reporting.style import BLUE, GREY, INK, ORANGE, VERMILLION, label
 
 if TYPE_CHECKING:
     from ptofa_gpu.datasets.base import ExposureData
-    from ptofa_gpu.evaluation.exposure import CustomerAmounts
 
 
 @styled
@@ -29,7 +31,9 @@ def amount_chart(amount: ArrayLike, *, currency: str = "", name: str = "amounts"
     amount : (N,) float
         Amounts in currency; rows at 0 (no conversion) do not count.
     """
-    values = np.asarray(amount, dtype=np.float64)
+    values = real_array("amount", amount).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("amount must be finite")
     values = values[values > 0]
     if values.size < 2:
         raise InputError(f"a distribution of amounts needs at least 2 conversions, got {values.size}")
@@ -111,7 +115,7 @@ def exposure_bias_chart(data: ExposureData, *, name: str = "exposure-bias") -> C
     InputError
         The log shows nothing.
     """
-    names, shown, hits = _log_by_fund(data)
+    names, shown, hits = _log_by_fund(exposure_data(data))
     every, total = len(names), shown.sum()
     if every > MAX_ROWS:
         ends = [*range(MAX_ROWS // 2), *range(every - MAX_ROWS // 2, every)]
@@ -170,7 +174,7 @@ def customer_amount_chart(
     InputError
         No customer, or one without an amount above 0.
     """
-    shown = list(customers)[:9]
+    shown = [instance("customers", c, CustomerAmounts) for c in listed("customers", customers, "CustomerAmounts")][:9]
     if not all(c.amount.size and c.amount.min() > 0 for c in shown):
         raise InputError("every customer needs at least one amount, and amounts above 0")
     if not shown:
@@ -231,7 +235,7 @@ def concentration_chart(data: ExposureData, *, name: str = "matthew-effect") -> 
     """
     from ptofa_gpu.evaluation.exposure import lorenz
 
-    names, shown, bought = _log_by_fund(data)
+    names, shown, bought = _log_by_fund(exposure_data(data))
     figure, (left, right) = canvas(7.8, 3.6, columns=2)
     told = []
     for values, colour, words in ((shown, BLUE, "exposures"), (bought, ORANGE, "conversions")):

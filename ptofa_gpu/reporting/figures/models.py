@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from ptofa_gpu._arguments import instance, listed
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation.model_table import ModelTable
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, thousands
 from ptofa_gpu.reporting.style import BLUE, GREY, ORANGE, label, styled
-
-if TYPE_CHECKING:
-    from ptofa_gpu.evaluation.model_table import ModelTable
 
 #: What is drawn where the data have it: order of customers, order of money, totals, and what a plan earns.
 DEFAULT_METRICS = ("auc", "gini", "ratio_all_pairs", "decision_value", "policy_value", "total_ratio")
@@ -29,7 +27,9 @@ def model_chart(table: ModelTable, metrics: Sequence[str] | None = None, *, name
     metrics : sequence of str, optional
         Names of the table's metrics, at most four; by default those that say most about these data.
     """
-    wanted = [m for m in DEFAULT_METRICS if m in table.metrics][:_PANELS] if metrics is None else list(metrics)
+    instance("table", table, ModelTable, "from model_table")
+    metrics = None if metrics is None else [str(m) for m in listed("metrics", metrics, "metrics' names")]
+    wanted = [m for m in DEFAULT_METRICS if m in table.metrics][:_PANELS] if metrics is None else metrics
     unknown = [m for m in wanted if m not in table.metrics]
     if unknown or not 0 < len(wanted) <= _PANELS:
         raise InputError(

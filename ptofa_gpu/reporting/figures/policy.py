@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, mapping
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
+from ptofa_gpu.evaluation.offpolicy import PolicyTable
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, unit
 from ptofa_gpu.reporting.style import BLUE, GREEN, GREY, ORANGE, label, short_number, styled
-
-if TYPE_CHECKING:
-    from ptofa_gpu.evaluation.offpolicy import PolicyTable
 
 
 @styled
 def policy_chart(table: PolicyTable, *, currency: str = "", name: str = "policy-values") -> Chart:
     """Draw each policy's value with its interval, and its paired difference from the baseline."""
-    policies = table.policies
+    policies = instance("table", table, PolicyTable, "from value_policies").policies
     if not policies:
         raise InputError("there is nothing to draw: the table values no policy")
     two = table.baseline is not None and len(policies) > 1
@@ -80,6 +78,7 @@ def estimator_chart(tables: Mapping[str, PolicyTable], *, currency: str = "", na
     InputError
         No table, more than three, or tables of different policies or none.
     """
+    tables = {k: instance(f"tables[{k!r}]", t, PolicyTable) for k, t in mapping("tables", tables).items()}
     if not 0 < len(tables) <= 3:
         raise InputError(f"between one and three estimators can be told apart, got {len(tables)}")
     first = next(iter(tables.values()))

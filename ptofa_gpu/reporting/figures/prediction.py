@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import instance, listed, mapping, number, real_array, text_of
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
+from ptofa_gpu.evaluation.calibration import Calibration
+from ptofa_gpu.evaluation.lift import LiftCurve
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import canvas, thousands, unit
 from ptofa_gpu.reporting.style import BLUE, GREEN, GREY, ORANGE, VERMILLION, label, short_number, styled
-
-if TYPE_CHECKING:
-    from ptofa_gpu.evaluation.calibration import Calibration
-    from ptofa_gpu.evaluation.lift import LiftCurve
 
 
 @styled
@@ -37,6 +36,9 @@ def training_chart(
     kept : float, optional
         The epoch whose weights the model has; it is marked in both panels.
     """
+    curves = {title: _curve(title, points) for title, points in mapping("curves", curves).items()}
+    metric = {title: _curve(title, points) for title, points in mapping("metric", metric).items()}
+    kept = None if kept is None else number("kept", kept, "an epoch")
     if not curves:
         raise InputError("no curve to draw: give at least one loss curve")
     figure, axes = canvas(7.6 if metric else 5.0, 3.1, columns=2 if metric else 1)
@@ -80,6 +82,16 @@ def training_chart(
     return Chart(figure, name, "Training curves: " + "; ".join(told) + ".")
 
 
+def _curve(title: str, points: Any) -> tuple[list[float], list[float]]:
+    both = listed(title, points, "epochs, and values")
+    if len(both) != 2:
+        raise InputError(f"{title}: a curve is a pair of epochs and values, got {len(both)} parts")
+    epochs, values = (real_array(title, part, (None,)).tolist() for part in both)
+    if len(epochs) != len(values):
+        raise InputError(f"{title}: {len(epochs)} epochs and {len(values)} values; they must agree")
+    return epochs, values
+
+
 def _whole_epochs(axes) -> None:  # type: ignore[no-untyped-def]
     from matplotlib.ticker import MaxNLocator
 
@@ -100,7 +112,7 @@ def calibration_chart(
 
     A bin in which nothing was earned has no place on a log axis: it is an arrow at the foot of the figure.
     """
-    c = calibration
+    c, what = instance("calibration", calibration, Calibration), text_of("what", what) or "?"
     figure, (left, right) = canvas(7.6, 3.5, columns=2)
     money = unit(currency)
     seen = np.concatenate([c.predicted, c.actual, c.high])
@@ -145,6 +157,8 @@ def lift_chart(curves: Mapping[str, LiftCurve], *, what: str = "revenue", name: 
     curves : mapping of str to LiftCurve
         At most five; the interval is drawn where there is one.
     """
+    curves = {k: instance(f"curves[{k!r}]", c, LiftCurve) for k, c in mapping("curves", curves).items()}
+    what = text_of("what", what)
     if not 0 < len(curves) <= 5:
         raise InputError(f"between one and five curves can be told apart, got {len(curves)}")
     figure, axes = canvas(5.8, 3.9)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from ptofa_gpu._arguments import instance
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.evaluation.losses import QuotaLosses
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import bars_only, canvas, thousands, unit
 from ptofa_gpu.reporting.style import BLUE, GREY, INK, ORANGE, labels, short_number, styled
-
-if TYPE_CHECKING:
-    from ptofa_gpu.evaluation.losses import QuotaLosses
 
 # rows that are readable at the size the figure is shown
 _MOST = 20
@@ -30,6 +27,7 @@ def loss_chart(losses: QuotaLosses, *, currency: str = "", name: str = "quota-lo
     InputError
         The losses are of no fund or no customer.
     """
+    instance("losses", losses, QuotaLosses, "from quota_losses")
     if not len(losses.names) or not len(losses.tolerance):
         raise InputError("there is nothing to draw: the losses are of no fund or of no customer")
     money, out = losses.lost.sum(axis=1), losses.moved.sum(axis=1)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ptofa_gpu._arguments import instance, text_of
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._table import percent
+from ptofa_gpu.evaluation.scaling import ScaleRow, ScaleTable
 from ptofa_gpu.reporting.chart import Chart
 from ptofa_gpu.reporting.figures._canvas import canvas, size_ticks, thousands, unit
 from ptofa_gpu.reporting.figures._ends import End, label_ends, room_for_names
 from ptofa_gpu.reporting.style import GREY, METHOD_COLOURS, method_label, short_number, styled
-
-if TYPE_CHECKING:
-    from ptofa_gpu.evaluation.scaling import ScaleRow, ScaleTable
 
 _MARKS = {"manual": "s", "topk": "v", "heuristic": "o", "optimal": "D", "integer": "X", "reference": "P"}
 # what is nearer to the optimum than this, in percent of it, is drawn as the optimum
@@ -35,7 +34,8 @@ def scale_objective_chart(table: ScaleTable, *, currency: str = "", name: str = 
     InputError
         No row has a revenue above 0.
     """
-    lines = _drawn(table, "objective")
+    currency = text_of("currency", currency)
+    lines = _drawn(instance("table", table, ScaleTable, "from scale_table"), "objective")
     figure, (top, foot) = canvas(7.4, 6.6, rows=2, sharex=True)
     ends: list[End] = []
     told = []
@@ -74,7 +74,7 @@ def scale_time_chart(table: ScaleTable, *, name: str = "time-by-scale") -> Chart
     InputError
         No row has a time.
     """
-    lines = _drawn(table, "seconds")
+    lines = _drawn(instance("table", table, ScaleTable, "from scale_table"), "seconds")
     figure, axes = canvas(7.4, 4.0)
     ends: list[End] = []
     told = []
