@@ -7,11 +7,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
 
 from ptofa_gpu._arguments import instance, progress_of, seed_of
+from ptofa_gpu.allocation._exact import rounded_up
 from ptofa_gpu.allocation.blocks import RevenueBlocks
 from ptofa_gpu.allocation.core import find_largest
 from ptofa_gpu.allocation.memory import require_memory
@@ -162,7 +164,7 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: Opt
     plan = _plan(problem, to_device(funds, device), "optimal", device, options)
     if feasible:
         plan.price = with_left_out(core, found.price, under=problem.case == "under")
-        plan.bound = max(found.bound + float(core.when_full), plan.objective)
+        plan.bound = max(rounded_up(Fraction(found.bound) + core.when_full), plan.objective)
         if plan.gap > OPTIMAL_GAP and found.complete:  # what is rounded to units may make more of it than there is
             plan.bound = max(min(plan.bound, dual_bound(problem, plan.price)), plan.objective)
         plan.status = decide_status(plan)

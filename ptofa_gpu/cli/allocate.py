@@ -218,7 +218,7 @@ def _as_json(plan: AllocationPlan, output: Path, phases: Phases) -> str:
         "phases": phases.seconds(),
         "objective": plan.objective,
         "bound": None if math.isnan(plan.bound) else plan.bound,
-        "gap": None if math.isnan(plan.gap) else plan.gap,
+        "gap": plan.gap if math.isfinite(plan.gap) else None,
         "unfilled": plan.unfilled,
         # as in the plan's column fund
         "funds": names if ids is None else [v if isinstance(v, int) else text_of(v) for v in ids.tolist()],
