@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu._id_arrays import as_ids, check_ids
-from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, read_given
+from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, as_given, read_given
 from ptofa_gpu.allocation.memory import require_memory
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
@@ -39,10 +39,13 @@ def without_mask(revenue: Any) -> tuple[Any, np.ndarray | None]:
     parts = revenue if are_blocks(revenue) else [revenue]
     if not any(isinstance(x, np.ma.MaskedArray) for x in parts):
         return revenue, None
-    plain = [np.ma.getdata(x) if isinstance(x, np.ma.MaskedArray) else x for x in parts]
-    masks = [np.ma.getmaskarray(x) if isinstance(x, np.ma.MaskedArray) else np.zeros(x.shape, bool) for x in parts]
-    if any(m.ndim != 2 for m in masks):
-        return plain[0], None  # refused for its shape
+    plain, masks = [], []
+    for i, x in enumerate(parts):
+        masked = isinstance(x, np.ma.MaskedArray)
+        plain.append(np.ma.getdata(x) if masked else as_given(x, f"revenue[{i}]"))
+        masks.append(np.ma.getmaskarray(x) if masked else np.zeros(plain[-1].shape, bool))
+    if any(m.ndim != 2 for m in masks) or len({m.shape[-1] for m in masks}) > 1:
+        return plain if are_blocks(revenue) else plain[0], None  # refused for its shape
     return (plain if are_blocks(revenue) else plain[0]), np.concatenate(masks)
 
 
@@ -81,7 +84,7 @@ def check_quota(
     quota: Any, n_funds: int, names: Sequence[str], audience: Callable[[], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Quotas as int64, and the low ends where ranges were given; an open high end is the fund's `audience`."""
-    raw = _numbers(quota, "quota")
+    raw = numbers(quota, "quota")
     if raw.shape not in ((n_funds,), (n_funds, 2)):
         raise InputError(
             f"quota has shape {raw.shape}; one number for each of the {n_funds} funds needs ({n_funds},), ranges [low, "
@@ -133,7 +136,7 @@ def _whole_objects(raw: np.ndarray, ranges: bool) -> np.ndarray:
         raise InputError(f"quota holds a number beyond 64 bits: {e}.") from e
 
 
-def _numbers(values: Any, what: str) -> np.ndarray:
+def numbers(values: Any, what: str) -> np.ndarray:
     try:
         raw = np.asarray(to_device(values, "cpu"))
     except (TypeError, ValueError, OverflowError) as e:
@@ -157,7 +160,7 @@ def check_k(k: Any, n_customers: int, n_funds: int) -> tuple[int, np.ndarray | N
 
 
 def _check_each_k(k: Any, n_customers: int, n_funds: int) -> tuple[int, np.ndarray | None]:
-    raw = _numbers(k, "k")
+    raw = numbers(k, "k")
     if raw.ndim == 0 or raw.dtype.kind not in "iuf":
         shown = repr(k) if raw.ndim == 0 else f"an array of dtype {raw.dtype}"
         raise InputError(f"k is {shown}; it needs one whole number of slots, or one for each customer.")
@@ -208,7 +211,7 @@ def check_levels(tolerance: Any, risk: Any, n_customers: int, n_funds: int) -> t
 
 
 def _level(values: Any, n: int, what: str, of: str) -> np.ndarray:
-    raw = _numbers(values, what)
+    raw = numbers(values, what)
     if raw.shape != (n,):
         raise InputError(f"{what} has shape {raw.shape}; one level for each of the {n:,} {of} needs ({n},).")
     if raw.dtype.kind not in "iuf":
@@ -232,7 +235,7 @@ def pack_eligible(eligible: Any, n_customers: int, n_funds: int) -> np.ndarray |
 
 def pack(eligible: Any, n_customers: int, n_funds: int) -> np.ndarray:
     """Eligibility, in any form a problem takes, as (U, ceil(F / 64)) uint64 words."""
-    raw = _numbers(eligible, "eligible")
+    raw = numbers(eligible, "eligible")
     words = (n_funds + 63) // 64
     if raw.dtype == np.uint64 and raw.shape == (n_customers,) and n_funds <= 64:
         return raw[:, None].copy()
@@ -257,7 +260,7 @@ def exclude_pairs(mask: np.ndarray | None, excluded: Any, n_customers: int, n_fu
     """`mask` without the pairs `excluded`, (n, 2) integers: customer row and fund index."""
     if excluded is None:
         return mask
-    raw = _numbers(excluded, "excluded")
+    raw = numbers(excluded, "excluded")
     if raw.size == 0 and raw.shape in ((0,), (0, 2)):
         return mask
     if raw.ndim != 2 or raw.shape[1] != 2:

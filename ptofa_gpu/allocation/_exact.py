@@ -16,9 +16,8 @@ _LARGEST, _SMALLEST = 900, -900
 def exact_sum(values: np.ndarray) -> float:
     """`math.fsum` of a float64 array."""
     total, left = _cut(values)
-    if not total:
-        return math.fsum(left.tolist())
-    return float(total + sum(map(Fraction, left.tolist())))
+    left = left[left != 0]
+    return float(total + sum(map(Fraction, left.tolist()))) if total else math.fsum(left.tolist())
 
 
 def exact_fraction(values: np.ndarray) -> Fraction:

@@ -78,6 +78,15 @@ def best_reduced(
         k = slots[u] if slots.size else most
         if k == 0:
             continue
+        if k == 1:
+            single = -np.inf
+            for f in range(n):
+                if eligible[u, f]:
+                    x, error = _difference(np.float64(revenue[u, f]), price[f])
+                    single = max(single, np.nextafter(x, np.inf) if error > 0.0 else x)
+            if single > -np.inf and (full or single > 0.0):
+                out[u, 0] = single
+            continue
         top = np.full(k, -np.inf)  # descending
         for f in range(n):
             if not eligible[u, f]:

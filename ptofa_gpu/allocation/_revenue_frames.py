@@ -98,7 +98,7 @@ def _from_long(
     problems: list[str],
 ) -> tuple[Any, np.ndarray | None]:
     column = positions(frame, "fund", "revenue", funds, "funds", problems)
-    values = _amounts(frame, "revenue", problems)
+    values = amounts(frame, "revenue", problems)
     if values is not None:
         _report_not_finite(frame, "revenue", values, row, column, visible, problems)
     if row is None or column is None or customers is None or funds is None:
@@ -140,7 +140,7 @@ def _from_wide(
     columns = _columns_of_funds(frame, funds, problems)
     values = {}
     for f, name in columns.items():
-        x = None if frame.implementation.is_cudf() else _amounts(frame, name, problems)
+        x = None if frame.implementation.is_cudf() else amounts(frame, name, problems)
         if x is not None:
             values[f] = x
             _report_not_finite(frame, name, x, row, np.full(len(x), f), visible, problems)
@@ -219,7 +219,7 @@ def _kept(columns: Iterable[np.ndarray]) -> type:
 
 
 # -- amounts ---------------------------------------------------------------------------------------------------------
-def _amounts(frame: Eager, column: str, problems: list[str]) -> np.ndarray | None:
+def amounts(frame: Eager, column: str, problems: list[str]) -> np.ndarray | None:
     """Numbers of any type as an array, NaN where missing; None where they are none."""
     series = frame.get_column(column)
     if is_machine_number(series, floats=True):

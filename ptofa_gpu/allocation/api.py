@@ -170,21 +170,32 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: Opt
         plan.status = decide_status(plan)
         if not found.complete and plan.status != "optimal":
             plan.status = "time_limit"
-        if found.complete and plan.status != "optimal":
-            _say_what_rounding_costs(plan, core.problem)
+        if found.complete and (plan.status != "optimal" or _hides_the_rest(plan)):
+            _say_what_rounding_costs(plan)
     elif found.complete:
         proof = shadow_prices(problem, plan.funds)
         plan.price, plan.bound = proof.price, proof.bound
     return plan
 
 
-def _say_what_rounding_costs(plan: AllocationPlan, problem: AllocationProblem) -> None:
+#: Exposures worth less than the largest by so many powers of two are those that rounding to units may decide; what it
+#: may cost is said from this share of their revenue on.
+RESOLVED, WORTH_SAYING = 24, 1e-6
+
+
+def _hides_the_rest(plan: AllocationPlan) -> bool:
+    """Whether what is left open is little beside the largest values and much beside all that are far smaller."""
+    rest = plan.revenue_below(RESOLVED)
+    return plan.bound - plan.objective > WORTH_SAYING * rest > 0
+
+
+def _say_what_rounding_costs(plan: AllocationPlan) -> None:
     """A plan that is the best one in whole units, and not proved so in currency: why, and because of whom."""
-    row, fund, value = find_largest(problem)
+    row, fund, value = find_largest(plan.problem)
     plan.note = (
-        f"proved to within {plan.gap:.1e} of the best plan only: the largest revenue that can be chosen is "
-        f"{value:.6g} (customer row {row}, fund {plan.problem.names[fund]!r}), and beside it smaller differences are "
-        "rounded away"
+        f"proved to within {plan.bound - plan.objective:.6g} ({plan.gap:.1e}) of the best plan only: the largest "
+        f"revenue that can be chosen is {value:.6g} (customer row {row}, fund {plan.problem.names[fund]!r}), and beside it "
+        "smaller differences are rounded away"
     )
     warnings.warn(
         f"the plan is {plan.note}. If that value stands for a pair that may not be shown, exclude the pair instead.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,14 @@ def _priority(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any)
         mean = np.ldexp(sums.astype(np.float64), -shift) / np.maximum(problem.eligible_counts(), 1)
         return [int(f) for f in np.argsort(-mean, kind="stable")]
     axis = problem.axes[1]
+    if isinstance(priority, Set):
+        raise InputError(f"priority is a set, which has no order; it needs the {n} funds in the order they choose in.")
+    if (
+        hasattr(priority, "index")
+        and hasattr(priority, "tolist")
+        and axis.is_no_label(as_ids(priority.index, "priority"))
+    ):
+        priority = priority.tolist()
     places = axis.in_order(priority, "priority")
     if places is not priority:  # each fund's place, by label
         return _by_place(np.asarray(places), n)

@@ -140,12 +140,8 @@ def _constants(rows: Any, allowed: np.ndarray) -> np.ndarray:
         low = xp.where(sees, value, np.inf).min(1)
         high = xp.where(sees, value, -np.inf).max(1)
         span, top = high - low, xp.maximum(xp.abs(high), xp.abs(low))
-        worth = (span > 0) & (top >= DOMINATES * span)  # NaN is not
-        at = xp.flatnonzero(worth)
-        some = value[at]
-        rounded = xp.where(sees[at], some.astype(np.float32).astype(np.float64) != some, False).any(1)
-    out = xp.zeros(len(value))
-    out[at[rounded]] = low[at[rounded]]
+        worth = (span >= 0) & (top >= DOMINATES * span) & (top < np.inf)  # NaN is not
+    out = xp.where(worth, low, 0.0)
     return np.asarray(to_device(out, "cpu"))
 
 

@@ -55,6 +55,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation import _residual
+from ptofa_gpu.allocation._checks import numbers
 from ptofa_gpu.allocation._exact import exact_fraction, exact_sum, relative_gap, rounded_up
 from ptofa_gpu.allocation.core import Core
 from ptofa_gpu.device import to_device
@@ -242,13 +243,19 @@ def _for_exposures(problem: AllocationProblem, filled: int) -> Core:
 
 def _earned(core: Core, plan: np.ndarray) -> tuple[float, float]:
     """Revenue of a plan, and the sum of its sizes."""
+    total, sizes = _sums(core.problem, plan, core.constants)
+    return float(total + core.on_top((plan >= 0).sum(1))), sizes
+
+
+def _sums(problem: AllocationProblem, plan: np.ndarray, constants: np.ndarray | None = None) -> tuple[Fraction, float]:
+    """Revenue of a plan, exact, and the sum of the sizes of revenue and constants."""
     total, sizes = Fraction(0), []
-    for lo, hi, revenue in core.problem.host_blocks():
+    for lo, hi, revenue in problem.host_blocks():
         row, slot = np.nonzero(plan[lo:hi] >= 0)
         value = revenue[row, plan[lo:hi][row, slot]].astype(np.float64)
         total += exact_fraction(value)
-        sizes.append(exact_sum(np.abs(value if core.constants is None else value + core.constants[lo:hi][row])))
-    return float(total + core.on_top((plan >= 0).sum(1).astype(np.float64))), math.fsum(sizes)
+        sizes.append(exact_sum(np.abs(value if constants is None else value + constants[lo:hi][row])))
+    return total, math.fsum(sizes)
 
 
 def dual_bound(
@@ -320,6 +327,17 @@ def _dearest(prices: np.ndarray, capacity: np.ndarray, amount: int) -> Fraction:
     return total
 
 
+def excess(problem: AllocationProblem, funds: Any, price: np.ndarray) -> tuple[Fraction, float]:
+    """How much more than a plan that keeps the constraints any plan can earn, as its prices prove: exact; and the sum
+    of |E| over what was chosen, both without the constants of rows where all slots are filled."""
+    plan = _plan_array(problem, funds)
+    core = _core(problem, plan)
+    filled = min(int(problem.quota.sum()), problem.slots)
+    towards = min(int(_low_ends(problem).sum()), filled)
+    total, sizes = _sums(core.problem, plan)
+    return _dual(core.problem, price, filled, towards) - total, sizes
+
+
 def check_prices(problem: AllocationProblem, price: Any, what: str) -> np.ndarray:
     """(F,) finite float64 prices, in the order of the funds where they are labelled.
 
@@ -328,10 +346,10 @@ def check_prices(problem: AllocationProblem, price: Any, what: str) -> np.ndarra
     InputError
     """
     given = problem.axes[1].in_order(price, what, ("price",))
-    try:
-        prices = np.array(to_device(given, "cpu"), dtype=np.float64)
-    except (TypeError, ValueError) as e:
-        raise InputError(f"{what} cannot be read as numbers: {e}.") from e
+    raw = numbers(given, what)
+    if raw.dtype.kind not in "iuf":
+        raise InputError(f"{what} has dtype {raw.dtype}; it needs numbers.")
+    prices = raw.astype(np.float64)
     if prices.shape != (problem.n_funds,):
         raise InputError(
             f"{what} has shape {prices.shape}; it needs one finite price for each of the {problem.n_funds} funds, such "

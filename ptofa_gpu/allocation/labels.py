@@ -19,6 +19,7 @@ from ptofa_gpu._id_arrays import as_ids, check_ids
 from ptofa_gpu._id_keys import WHOLE
 from ptofa_gpu._ids import Ids, shown
 from ptofa_gpu.allocation._checks import check_names
+from ptofa_gpu.allocation._revenue_frames import amounts
 from ptofa_gpu.errors import InputError
 
 Side = Literal["customer", "fund"]
@@ -105,8 +106,8 @@ class Axis:
         labelled = read_labelled(values, self.side, what, columns)
         if labelled is None:
             return values
-        labels, plain = labelled
-        if self._is_no_label(labels):
+        labels, plain, explicit = labelled
+        if not explicit and self.is_no_label(labels):
             return plain
         by_position = isinstance(values, Mapping) and not self.labels and labels.kind == WHOLE
         known = Axis(self.side, self.size, (np.arange(self.size),)) if by_position else self
@@ -119,9 +120,9 @@ class Axis:
         out[found] = plain
         return out
 
-    def _is_no_label(self, labels: Ids) -> bool:
-        """An index that counts from 0, beside a revenue whose own labels are something else."""
-        return _counts(labels) and not any(own.kind == WHOLE for own in self.labels)
+    def is_no_label(self, labels: Ids) -> bool:
+        """Whether an index only counts from 0, beside a revenue whose own labels are something else."""
+        return _counts(labels) and all(labels.mismatch(own) for own in self.labels)
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,18 @@ def read_names(
         columns = check_ids(frame.funds, shape[1], "revenue's columns")
         customer_ids = rows if customer_ids is None and frame.named[0] else customer_ids
         fund_ids = columns if fund_ids is None and names is None and frame.named[1] else fund_ids
+    if rows is not None and frame is not None and frame.named[0]:
+        customer_ids = Axis("customer", shape[0], (rows,)).in_order(customer_ids, "customer_ids")
+    if columns is not None and frame is not None and frame.named[1]:
+        axis = Axis("fund", shape[1], (columns,))
+        fund_ids, names = (axis.in_order(x, what) for x, what in ((fund_ids, "fund_ids"), (names, "names")))
     of_customers = _own_labels(customer_ids, "customer_ids")
     of_funds = _own_labels(fund_ids, "fund_ids") + _own_labels(names, "names")
     customer_ids = None if customer_ids is None else check_ids(customer_ids, shape[0], "customer_ids")
     fund_ids = None if fund_ids is None else check_ids(fund_ids, shape[1], "fund_ids")
+    _same_order(customer_ids, rows, "customer_ids")
+    _same_order(fund_ids, columns, "fund_ids")
+    _same_order(None if names is None else as_ids(names, "names"), columns, "names")
     if names is None and fund_ids is not None:
         names = fund_ids.texts()
     texts = check_names(names, shape[1])
@@ -166,6 +175,18 @@ def read_names(
         Axis("customer", shape[0], tuple(x for x in (customer_ids, rows, *of_customers) if x is not None)),
         Axis("fund", shape[1], tuple(x for x in known if x is not None)),
     )
+
+
+def _same_order(given: Ids | None, own: Ids | None, what: str) -> None:
+    """Refuse identifiers or names that are the revenue's own labels in another order: whose values are these?"""
+    if given is None or own is None or given is own or len(given) != len(own) or given.mismatch(own):
+        return
+    found = own.positions(given)
+    if found.min() >= 0 and not np.array_equal(found, np.arange(found.size)):
+        raise InputError(
+            f"{what} are the labels of the revenue in another order: {_some(given)}, and the revenue has {_some(own)}. "
+            "Leave them out, or give them in the order of the revenue."
+        )
 
 
 def _own_labels(values: Any, what: str) -> list[Ids]:
@@ -188,35 +209,44 @@ def _counts(labels: Ids) -> bool:
     return isinstance(keys, np.ndarray) and np.array_equal(keys, np.arange(keys.size))
 
 
-def read_labelled(values: Any, side: Side, what: str, columns: Sequence[str] = ()) -> tuple[Ids, np.ndarray] | None:
-    """Labels and values of whatever carries labels; None for what carries none."""
+def read_labelled(
+    values: Any, side: Side, what: str, columns: Sequence[str] = ()
+) -> tuple[Ids, np.ndarray, bool] | None:
+    """Labels and values of whatever carries labels, and whether they were given on purpose (keys of a dict, a column)
+    and not as an index; None for what carries none."""
     if isinstance(values, Mapping):
-        return as_ids(list(values), what), _plain(list(values.values()), what)
+        return as_ids(list(values), what), _plain(list(values.values()), what), True
     if _is_pandas(values, "Series"):
-        return _index(values.index, what), _plain(values, what)
+        return _index(values.index, what), _plain(values, what), False
     if is_frame(values):
         return _read_frame(values, side, what, columns or (what,))
     return None
 
 
-def _read_frame(values: Any, side: Side, what: str, columns: Sequence[str]) -> tuple[Ids, np.ndarray]:
+def _read_frame(values: Any, side: Side, what: str, columns: Sequence[str]) -> tuple[Ids, np.ndarray, bool]:
     from ptofa_gpu._columns import eager
 
     index = values.index if _is_pandas(values, "DataFrame") else None
     frame = eager(values, what)
-    there = [c for c in columns if c in frame.columns] or [c for c in (what,) if c in frame.columns]
     keyed = side in frame.columns
-    rest = [c for c in frame.columns if c != side]
-    if not there and len(rest) in {1, len(columns)}:
-        there = rest
-    if not there or (len(there) < len(columns) and len(rest) != len(there)):
-        named = " and ".join(map(repr, columns))
-        raise InputError(f"{what} is a frame with the columns {', '.join(map(repr, rest))}; it needs {named}.")
+    there = _value_columns(frame.columns, side, what, columns)
     if not keyed and index is None:
         raise InputError(f"{what} is a frame without the column {side!r}, which says whose values its rows are.")
     labels = as_ids(frame[side], what) if keyed else _index(index, what)
     plain = [_plain(frame[c].to_native(), f"{what}.{c}") for c in there]
-    return labels, plain[0] if len(plain) == 1 else np.stack(plain, axis=1)
+    return labels, plain[0] if len(plain) == 1 else np.stack(plain, axis=1), keyed
+
+
+def _value_columns(names: Sequence[str], side: Side, what: str, columns: Sequence[str]) -> list[str]:
+    """Which columns of a frame hold the values: the one called `what`, or all of `columns`."""
+    there = [c for c in columns if c in names]
+    if what in names and there in ([], [what]):
+        return [what]
+    if what not in names and len(there) == len(columns):
+        return there
+    wanted = repr(what) if tuple(columns) == (what,) else f"{what!r} alone, or {' and '.join(map(repr, columns))}"
+    rest = ", ".join(repr(c) for c in names if c != side)
+    raise InputError(f"{what} is a frame with the columns {rest}; it needs {wanted}.")
 
 
 def _plain(values: Any, what: str) -> np.ndarray:
@@ -278,11 +308,11 @@ def read_revenue(frame: Any) -> LabelledRevenue:
     if known.implementation.is_cudf():
         values = known.to_native()[names].to_cupy()
     else:
-        columns = [known[c] for c in names]
-        for c in columns:
-            if not c.dtype.is_numeric():
-                raise InputError(f"revenue has the column {c.name!r} of type {c.dtype}; every fund needs numbers.")
-        values = np.stack([np.asarray(c.to_numpy()) for c in columns], axis=1)
+        problems: list[str] = []
+        columns = [amounts(known, c, problems) for c in names]
+        if problems:
+            raise InputError(f"{problems[0]}.")
+        values = np.stack([c for c in columns if c is not None], axis=1)
     return LabelledRevenue(
         values, ids, as_ids(names, "revenue's columns"), (ids is not None, True), known.implementation.value
     )
@@ -305,7 +335,7 @@ def _read_pandas(frame: Any) -> LabelledRevenue:
     if all(isinstance(kind, np.dtype) for kind in frame.dtypes):
         values = frame.to_numpy()
     else:  # nullable numbers: what is missing is NaN
-        values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = np.stack([_plain(frame.iloc[:, at], "revenue") for at in range(frame.shape[1])], axis=1)
     funds = _index(frame.columns, "revenue")
     named = not (by_index and _counts(ids)), not _counts(funds)
     return LabelledRevenue(values, ids, funds, named, "pandas")
@@ -323,16 +353,22 @@ def _check_wide(columns: Sequence[str], funds: Sequence[Any]) -> None:
 
 def align_eligible(eligible: Any, customers: Axis, funds: Axis) -> Any:
     """`eligible` in the order of E where it is a labelled frame."""
+    if _is_pandas(eligible, "Series"):
+        return customers.in_order(eligible, "eligible")
     if not _is_pandas(eligible, "DataFrame"):
         if is_frame(eligible):
-            raise InputError(
-                "eligible is a frame without an index; pass a pandas frame labelled as revenue, or an array."
-            )
+            raise InputError("eligible is a frame without an index; pass a pandas frame, or an array.")
         return eligible
     out = eligible.to_numpy()
+    if (
+        out.dtype == object
+        and all(str(kind) == "boolean" for kind in eligible.dtypes)
+        and not eligible.isna().to_numpy().any()
+    ):
+        out = out.astype(bool)
     for axis, index, what in ((0, eligible.index, customers), (1, eligible.columns, funds)):
         labels = _index(index, "eligible")
-        if what._is_no_label(labels):
+        if what.is_no_label(labels):
             continue
         found = what.positions(labels, "eligible")
         if found.size != what.size:

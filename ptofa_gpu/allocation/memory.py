@@ -33,7 +33,7 @@ def parse_bytes(size: Any) -> int:
         value = int(float(found[1]) * _UNITS[found[2].lower()])
     else:
         try:
-            value = operator.index(size)
+            value = -1 if isinstance(size, bool) else operator.index(size)
         except TypeError:
             raise InputError(
                 f"max_memory is {size!r}; it needs a whole number of bytes, or text such as '2 GiB'."

@@ -14,7 +14,7 @@ import numpy as np
 from ptofa_gpu._arguments import one_of
 from ptofa_gpu.allocation._exact import relative_gap
 from ptofa_gpu.device import to_device
-from ptofa_gpu.ops.totals import count_funds, earned, in_currency
+from ptofa_gpu.ops.totals import count_funds, earned, exact_sums, in_currency
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,13 +78,23 @@ class AllocationPlan:
     def __post_init__(self) -> None:
         self.funds = to_device(self.funds, self.problem.device)
         self.exposures: np.ndarray = count_funds(self.funds, self.problem.n_funds)[2:]
-        self.objective, self._magnitude = _earned(self.problem, self.funds)
+        self._sums = _sums(self.problem.core().problem, self.funds)
+        self.objective, self._magnitude = _earned(self.problem, self.funds, self._sums)
         self.unfilled: int = self.problem.slots - int(self.exposures.sum())
 
     @property
     def gap(self) -> float:
         """(bound - objective) / sum of |E| over what was chosen."""
         return relative_gap(self.bound, self.objective, self._magnitude)
+
+    def revenue_below(self, powers: int) -> float:
+        """Sum of |E| over exposures worth less than about 2^-powers of the largest (less constants of rows, if any)."""
+        sums = self._sums.reshape(2, -1).copy()
+        there = np.flatnonzero(sums.any(0))
+        if not there.size:
+            return 0.0
+        sums[:, max(0, int(there[-1]) - powers) :] = 0
+        return in_currency(exact_sums(sums)[1])
 
     @property
     def shortfall(self) -> np.ndarray:
@@ -332,15 +342,22 @@ class AllocationPlan:
         )
 
 
-def _earned(problem: AllocationProblem, funds: Any) -> tuple[float, float]:
-    """Revenue of all exposures and the sum of its sizes, exact until they are rounded once; where E and the plan are in
-    one place as it is, else block by block."""
+def _earned(problem: AllocationProblem, funds: Any, sums: np.ndarray) -> tuple[float, float]:
+    """Revenue of all exposures and the sum of its sizes, from the core's sums; exact until they are rounded once."""
     core = problem.core()
-    total, size = _sums(core.problem, funds)
+    total, size = exact_sums(sums)
     if core.constants is None:
         return in_currency(total), in_currency(size)
-    filled = (to_device(funds, "cpu") >= 0).sum(1).astype(np.float64)
-    return float(Fraction(total, 2**149) + core.on_top(filled)), in_currency(_sums(problem, funds)[1])
+    filled = (to_device(funds, "cpu") >= 0).sum(1)
+    return float(Fraction(total, 2**149) + core.on_top(filled)), in_currency(exact_sums(_sums(problem, funds))[1])
+
+
+def _sums(problem: AllocationProblem, funds: Any) -> np.ndarray:
+    """What `ptofa_gpu.ops.totals.earned` adds up over all blocks; where E and the plan are in one place as it is."""
+    revenue = problem.revenue_blocks()
+    blocks = revenue.iterate_small(16)  # the solver's memory may not all be free yet
+    parts = [earned(block, to_device(funds[lo:hi], revenue.device)) for lo, hi, block in blocks]
+    return np.sum(parts, axis=0)
 
 
 def _as_table(columns: dict[str, Any], backend: str = "pyarrow") -> pa.Table:
@@ -354,13 +371,6 @@ def _as_table(columns: dict[str, Any], backend: str = "pyarrow") -> pa.Table:
     return pa.table(arrays)
 
 
-def _sums(problem: AllocationProblem, funds: Any) -> tuple[int, int]:
-    revenue = problem.revenue_blocks()
-    blocks = revenue.iterate_small(16)  # the solver's memory may not all be free yet
-    parts = [earned(block, to_device(funds[lo:hi], revenue.device)) for lo, hi, block in blocks]
-    return sum(p[0] for p in parts), sum(p[1] for p in parts)
-
-
 def decide_status(plan: AllocationPlan) -> Status:
     """``infeasible`` when a quota or slot that must be met is not; ``optimal`` when the plan's bound proves it; else
     ``feasible``."""
@@ -369,4 +379,12 @@ def decide_status(plan: AllocationPlan) -> Status:
     kept = (exposures <= problem.quota).all() and (exposures >= problem.quota_low).all()
     if not kept or int(exposures.sum()) != goal:
         return "infeasible"
-    return "optimal" if plan.price is not None and plan.gap <= OPTIMAL_GAP else "feasible"
+    if plan.price is None or not plan.gap <= OPTIMAL_GAP:
+        return "feasible"
+    if problem.core().constants is None:
+        return "optimal"
+    # constants of rows make every gap small: what decides is what is left without them
+    from ptofa_gpu.allocation.certificate import excess
+
+    missed, size = excess(problem, plan.funds, plan.price)
+    return "optimal" if missed <= OPTIMAL_GAP * Fraction(size) else "feasible"

@@ -40,21 +40,16 @@ def in_units(price: np.ndarray, largest: float, all_slots: bool) -> tuple[int, n
 ANY_QUOTA = 1 << 40
 
 
-def _in_the_plans_order(frame: Any, made_for: AllocationProblem) -> Any:
-    """A frame of revenue with its columns in the order of the plan's funds."""
-    import narwhals as nw
-
-    read = read_revenue(frame)
-    if not read.named[1]:
-        return frame
-    found = made_for.axes[1].positions(read.funds, "revenue")
+def _in_the_plans_order(frame: Any, made_for: AllocationProblem) -> tuple[Any, Any]:
+    """The values of a frame of revenue, its columns in the order of the plan's funds, and its customers' labels."""
+    read, axis = read_revenue(frame), made_for.axes[1]
+    if axis.is_no_label(read.funds):
+        return read.values, read.customers
+    found = axis.positions(read.funds, "revenue")
     if found.size < made_for.n_funds:
         left = [made_for.names[f] for f in np.setdiff1d(np.arange(made_for.n_funds), found)[:5]]
         raise InputError(f"revenue has {found.size} funds (columns); the plan was made for {made_for.n_funds}: {left}.")
-    known = nw.from_native(frame, eager_only=True)
-    columns = [c for c in known.columns if c != "customer"]
-    keep = ["customer"] if "customer" in known.columns else []
-    return known.select(keep + [columns[i] for i in np.argsort(found)]).to_native()
+    return read.values[:, np.argsort(found)], read.customers
 
 
 def _one_row(revenue: Any, made_for: AllocationProblem) -> tuple[bool, Any]:
@@ -80,9 +75,10 @@ def assign(plan: AllocationPlan, revenue: Any, tolerance: Any, eligible: Any, k:
         tolerance, eligible = (None if x is None else np.asarray(x)[None] for x in (tolerance, eligible))
     if tolerance is None and made_for.risk.any():
         raise InputError("tolerance is missing: the plan's funds have risk levels, and new customers need theirs.")
+    ids = None
     if is_frame(revenue):
-        revenue = _in_the_plans_order(revenue, made_for)
-    elif (width := read_blocks(revenue).shape[1]) != made_for.n_funds:
+        revenue, ids = _in_the_plans_order(revenue, made_for)
+    if (width := read_blocks(revenue).shape[1]) != made_for.n_funds:
         raise InputError(f"revenue has {width} funds (columns); the plan was made for {made_for.n_funds}.")
     asked = AllocationProblem(
         revenue,
@@ -92,6 +88,7 @@ def assign(plan: AllocationPlan, revenue: Any, tolerance: Any, eligible: Any, k:
         None if tolerance is None else made_for.risk,
         eligible,
         made_for.names,
+        customer_ids=ids,
         fund_ids=made_for.fund_ids,
         excluded=excluded,
     )

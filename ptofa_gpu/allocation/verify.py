@@ -154,7 +154,7 @@ def _check_certificate(plan: AllocationPlan, funds: np.ndarray, magnitude: float
             f"status is 'optimal' and the gap is {gap:.3g}: the plan earns {plan.objective!r}, the bound is "
             f"{plan.bound!r}."
         )
-    from ptofa_gpu.allocation.certificate import complementary_slackness, dual_bound
+    from ptofa_gpu.allocation.certificate import complementary_slackness, dual_bound, excess
 
     if plan.price is None:
         raise AllocationError("a bound is stated without the prices that prove it.")
@@ -176,7 +176,12 @@ def _check_certificate(plan: AllocationPlan, funds: np.ndarray, magnitude: float
         # which a bonus of 4 (F + 2) max |E| has 2^59 less the bits of a fund's number.
         n_funds, largest = plan.problem.n_funds, max(plan.problem.core().problem.max_revenue, np.abs(plan.price).max())
         unit = float(largest) * 8 * (n_funds + 2) * 2.0 ** ((n_funds + 1).bit_length() - 59)
-        missed = 4 * unit + plan.bound - plan.objective
-        broken = complementary_slackness(plan.problem, funds, plan.price, missed)
+        missed, size = excess(plan.problem, funds, plan.price)
+        if missed > OPTIMAL_GAP * Fraction(size):
+            raise AllocationError(
+                f"status is 'optimal', and by its prices another plan may earn {float(missed):.6g} more: too much "
+                f"beside the {size:.6g} of what was chosen, less what each customer's funds have in common."
+            )
+        broken = complementary_slackness(plan.problem, funds, plan.price, 4 * unit + float(missed))
         if broken:
             raise AllocationError(f"the prices do not prove the plan optimal: {broken[0]}")

@@ -67,28 +67,30 @@ def _earned(bits, chosen, threads):
     return part.sum(0)
 
 
-def earned(revenue: Any, chosen: Any) -> tuple[int, int]:
-    """Sum of E over the slots that hold a fund, and of |E|: exact, as whole multiples of 2^-149.
+def earned(revenue: Any, chosen: Any) -> np.ndarray:
+    """Revenue of the slots that hold a fund: mantissas of float32, added up by exponent.
 
-    Every float32 is such a multiple, so mantissas are added up by exponent and nothing is rounded: however far values
-    lie apart, in any order, on every device.
+    Nothing is rounded, however far values lie apart, in any order, on every device.
 
     Parameters
     ----------
     revenue : (U, F) float32
     chosen : (U, K) int16, on the same device
+
+    Returns
+    -------
+    (512,) int64 NumPy array: sums by biased exponent, of values from 0 on and then of negative ones; `exact_sums` makes
+    numbers of them.
     """
     if isinstance(revenue, np.ndarray):
-        sums = _earned(revenue.view(np.int32), chosen, nb.get_num_threads())
-    else:
-        from ptofa_gpu.ops import _kernels
+        return _earned(revenue.view(np.int32), chosen, nb.get_num_threads())
+    from ptofa_gpu.ops import _kernels
 
-        sums = _kernels.device_module().earned(revenue, chosen)
-    return exact_sums(sums)
+    return _kernels.device_module().earned(revenue, chosen)
 
 
 def exact_sums(sums: np.ndarray) -> tuple[int, int]:
-    """What (512,) sums of mantissas by exponent come to: the sum of values, and of their sizes, in 2^-149."""
+    """What sums of `earned` come to: the sum of values, and of their sizes, as whole multiples of 2^-149."""
     gains, losses = (
         sum(int(n) << max(e - 1, 0) for e, n in enumerate(half) if n) for half in sums.reshape(2, EXPONENTS).tolist()
     )
@@ -96,5 +98,5 @@ def exact_sums(sums: np.ndarray) -> tuple[int, int]:
 
 
 def in_currency(units: int) -> float:
-    """A sum of `earned` as the nearest float64."""
+    """A sum of `exact_sums` as the nearest float64."""
     return math.ldexp(float(units), -149)

@@ -10,7 +10,7 @@ import pytest
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation.certificate import dual_bound
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.errors import InputError, PtofaWarning
 
 P = ptofa.AllocationProblem
 U, NAMES = 300, ["bond", "mix", "stock"]
@@ -116,7 +116,10 @@ def test_eligible_frames_are_aligned_in_both_directions(world):
         ({"quota": pd.Series([1, 2, 3], index=["bond", "bond", "mix"])}, "quota names fund 'bond' more than once"),
         ({"quota": pd.Series([1, 2, 3], index=[7, 8, 9])}, "quota has labels that are no fund of the revenue: 7, 8, 9"),
         ({"quota": pl.DataFrame({"quota": [1, 2, 3]})}, "quota is a frame without the column 'fund'"),
-        ({"quota": pd.DataFrame({"fund": NAMES, "a": 1, "b": 2, "c": 3})}, "needs 'quota_low' and 'quota_high'"),
+        (
+            {"quota": pd.DataFrame({"fund": NAMES, "a": 1, "b": 2, "c": 3})},
+            "needs 'quota' alone, or 'quota_low' and 'quota_high'",
+        ),
         ({"tolerance": pd.Series(1, index=IDS[1:]), "risk": [1, 1, 1]}, "tolerance lacks 1 of the 300 customers: 'c0'"),
         ({"tolerance": pd.Series(1, index=range(1, U + 1)), "risk": [1, 1, 1]}, "no customer of the revenue"),
         ({"k": pd.Series(1, index=[*IDS[1:], "x"])}, "k has labels that are no customer of the revenue: 'x'"),
@@ -196,7 +199,8 @@ def test_frames_with_a_column_of_customers(library):
     ("frame", "words"),
     [
         (pd.DataFrame({"a": [1.0], "b": ["x"]}), "column 'b' of type"),
-        (pl.DataFrame({"a": [1.0], "b": ["x"]}), "column 'b' of type"),
+        (pl.DataFrame({"a": [1.0], "b": ["x"]}), "column 'b' has type"),
+        (pa.table({"a": [1.0], "b": [True]}), "true and false"),
         (pd.DataFrame({"customer": [1], "fund": ["a"], "revenue": [2.0]}), "a long frame.*from_frames"),
         (pl.DataFrame({"customer": [1]}), "no column of a fund"),
         (pd.DataFrame(np.ones((2, 2)), columns=["a", "a"]), "columns must be unique"),
@@ -261,6 +265,99 @@ def test_priorities_that_are_none(world, priority, words):
     E, quota, *_ = world
     with pytest.raises(InputError, match=words):
         ptofa.allocate(P(E, quota), "manual", priority=priority)
+
+
+SMALL = pd.DataFrame([[1.0, 2, 3], [4, 5, 7], [9, 8, 1]], columns=list("abc"), index=list("xyz"))
+
+
+def test_keys_and_columns_are_labels_also_where_they_count_from_0():
+    """Identifiers that are digits as text, as CSV gives them, and whole numbers in the other table."""
+    E = SMALL.to_numpy()
+    for order in ([0, 1, 2], [1, 2, 0]):
+        table = pd.DataFrame({"fund": [0, 1, 2], "quota": [10, 20, 30]}).loc[order]
+        assert P(E, table, names=["2", "1", "0"]).quota.tolist() == [30, 20, 10]
+        assert P(E, dict(zip(table.fund, table.quota)), names=["2", "1", "0"]).quota.tolist() == [30, 20, 10]
+        index = pd.Series(table.quota.to_numpy(), index=table.fund)
+        assert P(E, index, names=["2", "1", "0"]).quota.tolist() == [30, 20, 10]
+    levels = pd.DataFrame({"customer": [0, 1, 2], "tolerance": [1, 2, 3]})
+    problem = P(E, [1, 1, 1], tolerance=levels, risk=[0] * 3, customer_ids=["2", "1", "0"])
+    assert problem.tolerance.tolist() == [3, 2, 1]
+    for quota in ({0: 1, 1: 1, 2: 1}, pd.DataFrame({"fund": [0, 1, 2], "quota": 1})):
+        with pytest.raises(InputError, match="no fund of the revenue: 0, 1, 2"):
+            P(E, quota, names=["a", "b", "c"])
+
+
+def test_names_and_identifiers_are_aligned_with_the_frame_or_refused():
+    names = pd.Series({"c": "C", "b": "B", "a": "A"})
+    assert P(SMALL, [1, 1, 1], names=names).names == ["A", "B", "C"]
+    ids = pd.Series(["Z", "Y", "X"], index=list("zyx"))
+    assert P(SMALL, [1, 1, 1], customer_ids=ids).customer_ids.tolist() == ["X", "Y", "Z"]
+    bits = pd.Series([1, 2, 4], index=list("zyx"), dtype="uint64")
+    assert P(SMALL, [1, 1, 1], eligible=bits).eligible.argmax(1).tolist() == [2, 1, 0]
+    for what, value in (("fund_ids", list("cba")), ("names", list("cba")), ("customer_ids", list("zyx"))):
+        with pytest.raises(InputError, match=f"{what} are the labels of the revenue in another order"):
+            P(SMALL, [1, 1, 1], **{what: value})
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"quota_low": [1, 0, 0]}, "needs 'quota' alone, or 'quota_low' and 'quota_high'"),
+        ({"quota_low": 0, "quota_high": 3, "quota": [1, 1, 1]}, "needs 'quota' alone"),
+        ({"price": [1, 1, 1]}, "needs 'quota' alone"),
+    ],
+)
+def test_values_of_frames_are_not_guessed(table, words):
+    with pytest.raises(InputError, match=words):
+        P(SMALL, pd.DataFrame({"fund": list("abc"), **table}))
+    with pytest.raises(InputError, match="tolerance is a frame with the columns 'age'; it needs 'tolerance'"):
+        P(SMALL, [1, 1, 1], tolerance=pd.DataFrame({"customer": list("zyx"), "age": [31, 42, 53]}), risk=[0] * 3)
+    funds = pd.DataFrame({"fund": list("cba"), "quota": [3, 2, 1], "risk": [1, 2, 3]})
+    problem = P(SMALL, funds, risk=funds, tolerance=[3, 3, 3])
+    assert (problem.quota.tolist(), problem.risk.tolist()) == ([1, 2, 3], [3, 2, 1])
+
+
+def test_whole_numbers_of_a_new_frame_are_the_plans_funds():
+    plan = ptofa.allocate(P(SMALL.set_axis([2, 0, 1], axis=1), [1, 1, 1]), device="cpu")
+    new = pd.DataFrame([[100.0, 0, 0]], columns=[0, 1, 2])
+    assert plan.assign(new).tolist() == plan.assign(np.array([[0, 100.0, 0]])).tolist() == [[1]]
+    assert plan.assign(new.set_axis([2, 0, 1], axis=1)).tolist() == [[0]]
+    plan = ptofa.allocate(P(SMALL, [1, 1, 1]), device="cpu")
+    assert plan.assign(pl.LazyFrame({"c": [3.0], "b": [2.0], "a": [100.0]})).tolist() == [[0]]
+    assert plan.assign(SMALL.loc["x"][::-1]).tolist() == plan.assign(SMALL.loc["x"].to_numpy()).tolist()
+
+
+def test_odd_forms_of_revenue_and_prices():
+    E = SMALL.to_numpy()
+    whole = P([np.ma.array(E), E.tolist()], [2, 2, 2])
+    assert whole.n_customers == 6
+    with pytest.raises(InputError, match=r"x\.npy: there is no such file"):
+        P([np.ma.array(E), "x.npy"], [1, 1, 1])
+    with pytest.raises(InputError, match="same funds"):
+        P([np.ma.array(E), np.ma.array(E[:, :2])], [1, 1, 1])
+    money = pa.table({"a": pa.array([1]).cast(pa.decimal128(22, 2)), "b": [2.0]})
+    assert P(money, [1, 1]).max_revenue == 2.0
+    problem = P(SMALL, [1, 1, 1])
+    for price in (np.ma.masked_equal([1.0, 2, 3], 2), [1j, 2, 3]):
+        with pytest.raises(InputError, match="warm_start"):
+            ptofa.allocate(problem, warm_start=price)
+    with pytest.raises(InputError, match="max_memory is True"):
+        ptofa.allocate(problem, max_memory=True)
+    with pytest.raises(InputError, match="a set, which has no order"):
+        ptofa.allocate(problem, "manual", priority={"a", "b", "c"})
+    by_list = ptofa.allocate(problem, "manual", priority=["c", "b", "a"])
+    np.testing.assert_array_equal(
+        ptofa.allocate(problem, "manual", priority=pd.Series(["c", "b", "a"])).funds, by_list.funds
+    )
+    missing = SMALL.gt(1).astype("boolean")
+    assert P(SMALL, [1, 1, 1], eligible=missing).eligible.sum() == 7
+
+
+def test_whole_numbers_beyond_float64_are_told_of_in_every_form():
+    table = {"a": [2**60 + 5, 2**60], "b": [2**60 + 7, 2**60]}
+    for kind in ("int64", "Int64"):
+        with pytest.warns(PtofaWarning, match="differences"):
+            P(pd.DataFrame(table, dtype=kind), [1, 1])
 
 
 def test_new_customers_come_labelled_too(world):

@@ -222,7 +222,7 @@ def test_pandas_series_are_taken_for_every_argument():
     assert problem.quota.tolist() == [2, 1, 1]
     assert problem.tolerance.tolist() == [1, 2, 3, 1]
     assert problem.names == ["a", "b", "c"]
-    ranges = pd.DataFrame({"low": [0, 1, 0], "high": [2, 2, 2]})
+    ranges = pd.DataFrame({"quota_low": [0, 1, 0], "quota_high": [2, 2, 2]})
     problem = ptofa.AllocationProblem(E, ranges, pd.Series([1, 1, 0, 2]), excluded=pd.DataFrame([[0, 2]]).to_numpy())
     assert problem.quota_low.tolist() == [0, 1, 0]
     assert problem.slots_of.tolist() == [1, 1, 0, 2]

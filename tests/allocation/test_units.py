@@ -319,6 +319,42 @@ def test_other_quotas_of_the_same_customers_count_constants_where_they_matter():
     assert (fewer.funds[100:] >= 0).all()  # those who are worth more than nothing
 
 
+def test_constants_do_not_hide_what_is_lost():
+    """A gap beside 1e9 says nothing of differences of 100: a hurried plan is not called optimal for it."""
+    E = 1e9 + np.random.default_rng(1).lognormal(4, 1, (2000, 4))
+    problem = ptofa.AllocationProblem(E, [500] * 4)
+    done = ptofa.allocate(problem, device="cpu").verify()
+    hurried = ptofa.allocate(problem, device="cpu", time_limit=0).verify()
+    assert done.status == "optimal"
+    assert hurried.status == ("optimal" if hurried.objective == done.objective else "time_limit")
+    funds = done.funds.copy()
+    funds[:10] = np.roll(funds[:10], 1, 0)
+    worse = ptofa.AllocationPlan(problem, funds, "optimal", "optimal")
+    worse.price, worse.bound = done.price, done.bound
+    with pytest.raises(AllocationError, match="by its prices another plan may earn"):
+        worse.verify()
+    E = 1e16 + np.array([[80.0, 8, 16], [22, 18, 80], [86, 58, 2], [8, 32, 42]])
+    ptofa.allocate(ptofa.AllocationProblem(E, [2, 1, 1]), device="cpu", time_limit=0).verify()
+
+
+@pytest.mark.parametrize("huge", [1e15, -1e15])
+@pytest.mark.parametrize("where", [(0, slice(None)), (0, 1), (slice(None), 2)])
+def test_values_beside_which_all_others_vanish_are_warned_of(huge, where):
+    E = np.random.default_rng(0).uniform(0, 10, (1000, 4)).astype("f4")
+    E[where] = huge
+    with pytest.warns(PtofaWarning, match=r"the largest revenue that can be chosen is -?1e\+15"):
+        plan = ptofa.allocate(ptofa.AllocationProblem(E, [250] * 4), device="cpu")
+    assert "rounded away" in plan.summary()
+
+
+def test_ordinary_long_tails_are_not_warned_of(recwarn):
+    for sigma in (1, 2, 3):
+        E = np.random.default_rng(sigma).lognormal(3, sigma, (20_000, 8)).astype("f4")
+        E[np.quantile(E, 0.3) > E] = 0
+        assert ptofa.allocate(ptofa.AllocationProblem(E, [2500] * 8), device="cpu").status == "optimal"
+    assert not recwarn.list
+
+
 def test_constants_of_rows_follow_the_pairs_that_can_be_chosen():
     """What a fund without quota, or a customer without slots, earns is no part of a row's span."""
     E = np.round(np.random.default_rng(3).random((300, 7)) * 2**16) / 2**16

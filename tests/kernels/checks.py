@@ -91,8 +91,11 @@ def check_totals(ops, put, get, case: PriceCase):
         np.float32([2**-149, 1e-40, 1, 2**90, -0.0, 0.0, -1e-3]), case.revenue.shape
     )
     for revenue in (case.revenue, case.revenue * far, far):
-        sums = totals.exact_sums(ops.earned(put(revenue), put(case.chosen))), totals.earned(revenue, case.chosen)
-        assert sums == (reference.earned(revenue, case.chosen),) * 2
+        sums = [
+            totals.exact_sums(x)
+            for x in (ops.earned(put(revenue), put(case.chosen)), totals.earned(revenue, case.chosen))
+        ]
+        assert sums == [reference.earned(revenue, case.chosen)] * 2
 
 
 def check_largest(ops, put, get, case: PriceCase):
