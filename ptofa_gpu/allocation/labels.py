@@ -284,7 +284,7 @@ def is_frame(x: Any) -> bool:
     if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes)) or x is None:
         return False
     name = type(x).__name__
-    return hasattr(x, "columns") or name in ("Table", "RecordBatch") or (name == "LazyFrame")
+    return hasattr(type(x), "columns") or name in ("Table", "RecordBatch")
 
 
 def read_revenue(frame: Any) -> LabelledRevenue:
