@@ -24,5 +24,5 @@ def open_npy(path: Path) -> np.ndarray:
         raise InputError(f"{path}: there is no such file.") from e
     except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError, tokenize.TokenError) as e:
         reason = (str(e).splitlines() or [type(e).__name__])[0][:200]
-        raise InputError(f"{path}: it is no readable .npy file ({reason}).") from e
+        raise InputError(f"{path} cannot be read as .npy: {reason}.") from e
     return array

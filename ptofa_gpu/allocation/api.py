@@ -194,8 +194,8 @@ def _say_what_rounding_costs(plan: AllocationPlan) -> None:
     row, fund, value = find_largest(plan.problem)
     plan.note = (
         f"proved to within {plan.bound - plan.objective:.6g} ({plan.gap:.1e}) of the best plan only: the largest "
-        f"revenue that can be chosen is {value:.6g} (customer row {row}, fund {plan.problem.names[fund]!r}), and beside "
-        "it smaller differences are rounded away"
+        f"revenue that can be chosen is {value:.6g} (customer row {row}, fund {plan.problem.names[fund]!r}), and "
+        "beside it smaller differences are rounded away"
     )
     warnings.warn(
         f"the plan is {plan.note}. If that value stands for a pair that may not be shown, exclude the pair instead.",

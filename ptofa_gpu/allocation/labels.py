@@ -163,7 +163,8 @@ def read_names(
     fund_ids = None if fund_ids is None else check_ids(fund_ids, shape[1], "fund_ids")
     _same_order(customer_ids, rows, "customer_ids")
     _same_order(fund_ids, columns, "fund_ids")
-    _same_order(None if names is None else as_ids(names, "names"), columns, "names")
+    if columns is not None and names is not None:
+        _same_order(as_ids(names, "names"), columns, "names")
     if names is None and fund_ids is not None:
         names = fund_ids.texts()
     texts = check_names(names, shape[1])

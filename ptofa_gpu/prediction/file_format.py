@@ -27,6 +27,9 @@ class StoredFeature(_Strict):
     mean: Finite = 0.0
     std: Finite = 1.0
     log1p: bool = False
+    source: str = ""
+    part: str = ""
+    reference: str = ""
 
 
 class StoredSchema(_Strict):

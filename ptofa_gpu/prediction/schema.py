@@ -256,9 +256,6 @@ class Schema:
         """
         from ptofa_gpu.prediction._infer import infer_features
 
-        choices = {"customer_features": customer_features, "fund_features": fund_features}
-        for side, choice in {**choices, "exclude": exclude, "categorical": categorical}.items():
-            _check_choice(side, choice)
         max_categories = whole("max_categories", max_categories, 1)
         sides = infer_features(customers, funds, customer_features, fund_features, exclude, categorical, max_categories)
         return cls(*sides, currency=currency, name=name)
@@ -275,13 +272,6 @@ class Schema:
             f"<div class='ptofa-schema'><p><b>Schema {html.escape(self.name)}</b></p><table><thead><tr>{head}"
             f"</tr></thead><tbody>{rows}</tbody></table></div>"
         )
-
-
-def _check_choice(side: str, choice: Any) -> None:
-    if choice is None or isinstance(choice, str):
-        return
-    if not isinstance(choice, list | tuple | set | Mapping) or not all(isinstance(name, str) for name in choice):
-        raise refused(side, choice, "a list of columns' names, or a mapping from names to 'categorical' or 'numeric'")
 
 
 def _feature_problems(side: str, f: Feature) -> list[str]:

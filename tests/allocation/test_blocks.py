@@ -161,7 +161,7 @@ def test_files_that_hold_no_matrix_are_named(tmp_path):
     (tmp_path / "text.npy").write_text("no array")
     stored(tmp_path, np.array([{}], object), "objects.npy")
     for name in ("text.npy", "objects.npy"):
-        with pytest.raises(InputError, match=f"{name}: it is no readable .npy file"):
+        with pytest.raises(InputError, match=f"{name} cannot be read as .npy"):
             read_blocks(tmp_path / name)
     with pytest.raises(InputError, match="two dimensions"):
         read_blocks(stored(tmp_path, np.zeros((2, 2, 2))))

@@ -135,7 +135,7 @@ def test_learning_rates_and_dropouts_to_try(tmp_path: Path, trained: list[str]) 
     CliRunner().invoke(app, [*call, "--lr", "0.03"])
     assert [(r["lr"], r["dropout"]) for r in rows(results)[6:]] == [("0.03", "0.1")]
     before = len(trained)
-    for wrong, message in ((["--lr", "0.01", "0"], "lr=0.0"), (["--dropout", "1.5"], "dropout=1.5")):
+    for wrong, message in ((["--lr", "0.01", "0"], "lr is 0.0"), (["--dropout", "1.5"], "dropout is 1.5")):
         refused = CliRunner().invoke(app, [*call, *wrong])
         assert isinstance(refused.exception, InputError) or refused.exit_code == 2
         assert message in str(refused.exception) + refused.output

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ptofa_gpu as ptofa
+from ptofa_gpu.datasets import ExposureData
 from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation import value_policies
 from ptofa_gpu.evaluation.ab_test import ABTest, Lift
@@ -130,7 +131,10 @@ def test_concentration_chart_of_odd_logs(names, exposures, conversions, named):
 
 
 def test_an_empty_log_is_an_error():
-    class Nothing:
+    class Nothing(ExposureData):
+        def __init__(self):
+            """Without a log: one of no rows is refused."""
+
         def fund_table(self):
             return [{"name": "a", "exposures": 0, "conversions": 0}]
 
