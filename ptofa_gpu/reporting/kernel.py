@@ -7,18 +7,22 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ptofa_gpu._files import atomic_path
 from ptofa_gpu._lazy import require
 from ptofa_gpu.datasets._fetch import DATA_VARIABLE
 from ptofa_gpu.errors import ReportError
+from ptofa_gpu.reporting.masking import hide_in_notebook
 
 #: told of (cells done, cells in all, heading of the section that runs)
 CellProgress = Callable[[int, int, str], None]
 _ENGINE = "ptofa-report"
 _BACKEND = "module://matplotlib_inline.backend_inline"
+#: Papermill's tag of the cells that it puts around one that failed
+_MARK = "papermill-error-cell-tag"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # an error's message may hold a data frame: so much of it and of its traceback is kept
 _LONGEST, _LINES, _WIDEST = 4000, 12, 200
@@ -38,17 +42,24 @@ kernelapp.launch_new_instance()
 
 
 def run_notebook(
-    source: Path, target: Path, parameters: Mapping[str, Any], *, cwd: Path, on_cell: CellProgress | None = None
+    source: Path,
+    target: Path,
+    parameters: Mapping[str, Any],
+    *,
+    cwd: Path,
+    on_cell: CellProgress | None = None,
+    hide: Callable[[str], str] = str,
 ) -> Any:
     """Execute `source` with `parameters`, write the executed notebook to `target` (also when it fails), return it.
 
     The kernel is started from ``sys.executable``, whatever kernels are installed for the user, and with an empty
     IPython profile and matplotlib's own settings: no start-up file or setting of the user's changes a report.
+    Parameters that are secret by their names are masked in what is written, and `hide` masks their values in text.
 
     Raises
     ------
     ReportError
-        A cell raised, or the kernel died; `target` holds the notebook as far as it came.
+        A cell raised or ended the run, or the kernel died; `target` holds the notebook as far as it came.
     """
     papermill = require("papermill", "ptofa report")
     # parameters were checked by our own reader; papermill's, which goes by lines, takes good ones for unknown
@@ -57,6 +68,7 @@ def run_notebook(
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     papermill.engines.papermill_engines.register(_ENGINE, _engine())
+    begun: list[Any] = []
     with tempfile.TemporaryDirectory(prefix="ptofa-ipython-") as clean:
         startup = Path(clean, "profile_default", "startup")
         startup.mkdir(parents=True)
@@ -66,9 +78,9 @@ def run_notebook(
         own = {"IPYTHONDIR": clean, "MATPLOTLIBRC": str(plain), "MPLBACKEND": _BACKEND, "PYTHONSTARTUP": ""}
         manager = _kernel_manager({**own, **_environment()})
         try:
-            node = papermill.execute_notebook(
+            papermill.execute_notebook(
                 str(source),
-                str(target),
+                None,  # Papermill would write it as it is, with what is secret
                 parameters=dict(parameters),
                 engine_name=_ENGINE,
                 kernel_name="python3",
@@ -79,11 +91,18 @@ def run_notebook(
                 on_cell_execute=lambda **_: setattr(manager, "busy", True),
                 on_cell_executed=lambda **_: setattr(manager, "busy", False),
                 on_cell=on_cell,
+                on_begin=begun.append,
             )
         except papermill.exceptions.PapermillExecutionError as e:
-            words = f"{e.ename}: {e.evalue}".strip()[:_LONGEST]
-            failed = ReportError(f"{source.name} failed in cell {e.cell_index + 1}: {words}", str(target))
-            failed.traceback = _last_lines(e.traceback, cwd)
+            words = f"{e.ename}: {e.evalue}".strip()
+            trace = e.traceback
+            if not e.traceback and not e.evalue:  # a magic says what is wrong on stderr, and nowhere else
+                trace = _said_on_stderr(begun[-1].cells, e.cell_index, e.exec_count).splitlines()
+                words = "\n".join(trace).strip() or "it failed and said nothing"
+            failed = ReportError(
+                f"{source.name} failed in cell {e.cell_index + 1}: {hide(words)[:_LONGEST]}", str(target)
+            )
+            failed.traceback = _last_lines(trace, cwd, hide)
             raise failed from e
         except DeadKernelError as e:
             raise ReportError(
@@ -93,28 +112,53 @@ def run_notebook(
             ) from e
         except (CellTimeoutError, RuntimeError) as e:
             raise ReportError(f"{source.name}: the kernel could not run it: {e}", str(target)) from e
-    return _without_places(node, source, target, cwd)
+        finally:
+            if begun:
+                node = _finish(begun[-1], source, target, cwd, hide)
+    for number, cell in enumerate(node.cells, 1):
+        # Papermill takes it for a good end, whatever was still to come
+        if any(o.output_type == "error" for o in cell.get("outputs", [])):
+            raise ReportError(
+                f"{source.name} ended itself in cell {number} by sys.exit(), and what follows did not run. "
+                "Leave that call out, or raise an error where the notebook cannot go on",
+                str(target),
+            )
+    return node
+
+
+def _said_on_stderr(cells: Sequence[Any], index: int, count: int | None) -> str:
+    """What the cell that failed wrote to stderr; Papermill's marks may have moved it behind `index`."""
+    cell = next((c for c in cells[index:] if c.cell_type == "code" and c.execution_count == count), None)
+    found = [o.text for o in (cell or {}).get("outputs", []) if o.output_type == "stream" and o.name == "stderr"]
+    return "".join(found)
 
 
 def _not_about_parameters(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(("Unable to parse line", "Passed unknown parameter"))
 
 
-def _last_lines(traceback: list[str], cwd: Path) -> list[str]:
-    """Return the end of a traceback as IPython makes it, without its colours and this machine's folders."""
-    text = _COLOUR.sub("", "\n".join(traceback)).replace(f"{cwd}/", "")
+def _last_lines(traceback: list[str], cwd: Path, hide: Callable[[str], str]) -> list[str]:
+    """Return the end of a traceback as IPython makes it, without its colours, secrets and this machine's folders."""
+    text = hide(_COLOUR.sub("", "\n".join(traceback))).replace(f"{cwd}/", "")
     return [line.rstrip()[:_WIDEST] for line in text.splitlines() if line.strip()][-_LINES:]
 
 
-def _without_places(node: Any, source: Path, target: Path, cwd: Path) -> Any:
-    """Write the notebook again without the folders of this machine: the report is passed on, and gets another name."""
+def _finish(node: Any, source: Path, target: Path, cwd: Path, hide: Callable[[str], str]) -> Any:
+    """Write an executed notebook fit to be passed on.
+
+    Without Papermill's marks, which are HTML in markdown, without what is secret, and without the folders of this
+    machine: the report gets another name.
+    """
     import nbformat
 
+    node.cells = [c for c in node.cells if _MARK not in c.metadata.get("tags", [])]
     node.metadata.papermill.update(input_path=source.name, output_path=target.name)
+    hide_in_notebook(node, hide)
     text = nbformat.writes(node)
     for place in {str(cwd), str(cwd.resolve())}:
         text = text.replace(f"{place}/", "").replace(place, ".")
-    target.write_text(text, encoding="utf-8")
+    with atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8")
     return nbformat.reads(text, as_version=4)
 
 
@@ -185,6 +229,7 @@ def _engine() -> type:
         @classmethod
         def execute_notebook(cls, nb: Any, kernel_name: str, output_path: Any = None, **kwargs: Any) -> Any:
             on_cell = kwargs.pop("on_cell", None)
+            kwargs.pop("on_begin")(nb)
             kwargs.pop("progress_bar", None)
             log_output = kwargs.pop("log_output", False)
             manager = Manager(nb, output_path=output_path, log_output=log_output, progress_bar=False, on_cell=on_cell)

@@ -20,6 +20,7 @@ from typing import Any
 
 from ptofa_gpu._text import nearest
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.reporting.masking import MASK, is_secret, masked
 
 TAG = "parameters"
 _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
@@ -48,16 +49,18 @@ class Parameter:
             The value is of another type or not among the choices.
         """
         out = self._typed(value)
+        told = MASK if is_secret(self.name) else repr(value)
         if out is _WRONG:
             kind = _KINDS.get(type(self.default), f"a {type(self.default).__name__}")
             raise InputError(
-                f"parameter {self.name} of {notebook} must be {kind} (default {self.default!r}), got {value!r}"
+                f"parameter {self.name} of {notebook} must be {kind} "
+                f"(default {masked({self.name: self.default})[self.name]!r}), got {told}"
             )
         if self.choices and out not in self.choices:
             known = ", ".join(map(repr, self.choices))
             raise InputError(
-                f"parameter {self.name} of {notebook} must be one of {known}, got {value!r}"
-                + nearest(str(out), map(str, self.choices))
+                f"parameter {self.name} of {notebook} must be one of {known}, got {told}"
+                + (nearest(str(out), map(str, self.choices)) if told != MASK else ".")
             )
         return out
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,8 +13,9 @@ from typing import Any, Literal
 
 import ptofa_gpu
 from ptofa_gpu._files import atomic_path
-from ptofa_gpu.reporting.folder import DONE_SUFFIX
-from ptofa_gpu.reporting.run_file import read_note, read_run
+from ptofa_gpu.reporting.folder import DONE_SUFFIX, LOCK
+from ptofa_gpu.reporting.run_file import RUN_FILE, StoredNotebook, read_note, read_run
+from ptofa_gpu.reporting.seal import listed_files, seal, unchanged, write_manifest
 
 _SOURCES = (".py", ".cu", ".cuh", ".j2", ".css")
 _BLOCK = 1 << 22
@@ -63,7 +63,8 @@ def fingerprint(source: Path, parameters: Mapping[str, Any], inputs: Iterable[Pa
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     for path in (source, *inputs):
         digest.update(b"\0" + (b"none" if path is None else _contents(path)))
-    return digest.hexdigest()
+    # sealed: parameters may be secret, and a plain hash of everything else and a password could be searched for it
+    return seal("fingerprint", digest.hexdigest())
 
 
 def files_read_by(code: str) -> list[Path | None]:
@@ -116,10 +117,13 @@ def mark_done(folder: Path, done: Done) -> None:
     """Write down in an unfinished folder that a notebook's files there are whole."""
     with atomic_path(folder / f"{done.name}{DONE_SUFFIX}") as partial:
         partial.write_text(json.dumps(asdict(done), ensure_ascii=False), encoding="utf-8")
+    write_manifest(folder, but=(LOCK,))
 
 
 def take_over(partial: Path, target: Path, prints: Mapping[str, str]) -> dict[str, Done]:
     """Keep in `partial` the notebooks that need no new run, from an interrupted run there or the report in `target`.
+
+    Only files count that this account wrote and nobody changed since.
 
     Parameters
     ----------
@@ -136,40 +140,50 @@ def take_over(partial: Path, target: Path, prints: Mapping[str, str]) -> dict[st
         The notebooks whose files now lie in `partial`.
     """
     kept: dict[str, Done] = {}
+    listed = listed_files(partial, by_this_account=True) or {}
     for marker in partial.glob(f"*{DONE_SUFFIX}"):
-        note = read_note(marker)
-        done = None if note is None else Done(**note.model_dump())
-        if done is not None and done.status == "ok" and prints.get(done.name) == done.fingerprint:
+        done = _done(read_note(marker))
+        if done is not None and marker.name in listed and _wanted(done, prints) and _whole(partial, done.name, listed):
             kept[done.name] = done
     files = {f"{name}{ending}" for name in kept for ending in ("", ".ipynb", DONE_SUFFIX)}
     for path in partial.iterdir():
-        if path.name not in files and path.name != ".lock":
+        if path.name not in files and path.name != LOCK:
             _remove(path)
-    for entry in _earlier(target):
-        name = entry.name
-        if name in kept or entry.status != "ok" or prints.get(name) != entry.fingerprint:
+    listed = listed_files(target, by_this_account=True) or {}
+    for entry in read_run(target) or []:
+        done = _done(entry)
+        if done is None or done.name in kept or not _wanted(done, prints) or RUN_FILE not in listed:
             continue
-        if not (target / f"{name}.ipynb").is_file():
+        if not unchanged(target, RUN_FILE, listed[RUN_FILE]) or not _whole(target, done.name, listed):
             continue
-        shutil.copy2(target / f"{name}.ipynb", partial)
-        if (target / name).is_dir():
-            shutil.copytree(target / name, partial / name, copy_function=_link)
-        mark_done(partial, entry)
-        kept[name] = entry
+        for name in _of(done.name, listed):
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(target / name, partial / name, follow_symlinks=False)
+        if not _whole(partial, done.name, listed):  # somebody changed them meanwhile
+            for name in _of(done.name, listed):
+                _remove(partial / name)
+            continue
+        mark_done(partial, done)
+        kept[done.name] = done
     return {name: Done(**{**asdict(done), "kept": True}) for name, done in kept.items()}
 
 
-def _earlier(target: Path) -> list[Done]:
-    return [Done(**entry.model_dump()) for entry in read_run(target) or []]
+def _done(note: StoredNotebook | None) -> Done | None:
+    return None if note is None else Done(**note.model_dump())
 
 
-def _link(source: str, target: str) -> str:
-    """The old report goes when the new one is whole, so its files can change hands without being copied."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
+def _wanted(done: Done, prints: Mapping[str, str]) -> bool:
+    return done.status == "ok" and prints.get(done.name) == done.fingerprint
+
+
+def _of(name: str, listed: Mapping[str, str]) -> list[str]:
+    """The files that the notebook `name` left: itself as executed, and its folder."""
+    return [path for path in listed if path == f"{name}.ipynb" or path.startswith(f"{name}/")]
+
+
+def _whole(folder: Path, name: str, listed: Mapping[str, str]) -> bool:
+    """Whether all files that the notebook `name` left in `folder` are there as they are listed."""
+    return f"{name}.ipynb" in listed and all(unchanged(folder, path, listed[path]) for path in _of(name, listed))
 
 
 def _remove(path: Path) -> None:

@@ -5,9 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ptofa_gpu.errors import InputError
+from ptofa_gpu.reporting.seal import open_plain
 
 RUN_FILE = "run.json"
+#: endings that files of a report have: a notebook's folder is called as the notebook, and must not meet one of them
+_ENDINGS = (".ipynb", ".html", ".json")
+_LONGEST_NAME = 200
+
+
+def notebook_name(name: str) -> str:
+    """Return the name of a notebook, if its files can be called so in a report's folder and stay in it.
+
+    Raises
+    ------
+    InputError
+        It is empty, leads out of the folder, is hidden, or is the name of another file there.
+    """
+    advice = "rename it, as its files in the report are called so too"
+    if not name.strip() or name.startswith("."):
+        raise InputError(
+            f"a notebook cannot be called {name!r}: the name must not be empty or start with a dot; {advice}"
+        )
+    if not name.isprintable() or any(sign in name for sign in "/\\:"):
+        raise InputError(f"a notebook cannot be called {name!r}: it holds a slash, a colon or a control sign; {advice}")
+    if name.lower().endswith(_ENDINGS) or name.lower() == "index" or len(name.encode()) > _LONGEST_NAME:
+        raise InputError(
+            f"a notebook cannot be called {name!r}: it is too long, or may be the name of another file of the report; "
+            f"{advice}"
+        )
+    return name
 
 
 class StoredNotebook(BaseModel):
@@ -15,7 +44,7 @@ class StoredNotebook(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    name: Annotated[str, Field(pattern=r"^[^/\\\x00]+$", max_length=200)]
+    name: Annotated[str, AfterValidator(notebook_name)]
     title: str
     parameters: dict[str, Any]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -37,7 +66,8 @@ class _StoredReport(BaseModel):
 def read_note(path: Path) -> StoredNotebook | None:
     """The note on a finished notebook, or None where there is none that can be read."""
     try:
-        return StoredNotebook.model_validate_json(path.read_bytes())
+        with open_plain(path) as file:
+            return StoredNotebook.model_validate_json(file.read())
     except (OSError, ValidationError):
         return None
 
@@ -45,7 +75,8 @@ def read_note(path: Path) -> StoredNotebook | None:
 def read_run(folder: Path) -> list[StoredNotebook] | None:
     """The notebooks of the report in `folder`, those that can be read; None where `folder` is no report of ours."""
     try:
-        stored = _StoredReport.model_validate_json((folder / RUN_FILE).read_bytes())
+        with open_plain(folder / RUN_FILE) as file:
+            stored = _StoredReport.model_validate_json(file.read())
     except (OSError, ValidationError):
         return None
     found = []

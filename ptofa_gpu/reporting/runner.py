@@ -19,8 +19,11 @@ from ptofa_gpu.reporting.folder import check_output, whole_folder
 from ptofa_gpu.reporting.html import notebook_title, write_failure_page, write_notebook_page
 from ptofa_gpu.reporting.index import section, versions, write_index
 from ptofa_gpu.reporting.kernel import run_notebook
+from ptofa_gpu.reporting.masking import hide_in_files, hider, masked, secret_values
 from ptofa_gpu.reporting.parameters import Parameter, read_parameters, resolve
 from ptofa_gpu.reporting.resume import Done, files_read_by, fingerprint, mark_done, take_over
+from ptofa_gpu.reporting.run_file import notebook_name
+from ptofa_gpu.reporting.seal import plain_files
 
 
 class Step(NamedTuple):
@@ -126,8 +129,9 @@ def run_report(
             its_own |= {p: v for p, v in ((OUTPUT_PARAMETER, name), (PROFILE_PARAMETER, profile)) if p in known[name]}
             title = notebook_title(nodes[name], name)
             digest = hashlib.sha256(source.read_bytes()).hexdigest()
-            begun = Done(name, title, values[name], 0.0, digest, prints[name])
-            result, found = _run_one(source, partial, its_own, begun, tell)
+            begun = Done(name, title, masked(values[name]), 0.0, digest, prints[name])
+            hide = hider(_secrets(nodes[name], known[name], values[name], full[name]))
+            result, found = _run_one(source, partial, its_own, begun, tell, hide)
             done.append(result)
             sections.append(found)
             if result.status == "ok":
@@ -144,7 +148,12 @@ def run_report(
 
 
 def _run_one(
-    source: Path, partial: Path, given: dict[str, Any], done: Done, tell: Callable[..., None]
+    source: Path,
+    partial: Path,
+    given: dict[str, Any],
+    done: Done,
+    tell: Callable[..., None],
+    hide: Callable[[str], str],
 ) -> tuple[Done, dict[str, Any]]:
     """Run one notebook and write its page, also where it fails: the other notebooks go on.
 
@@ -156,17 +165,21 @@ def _run_one(
     begun, name = time.perf_counter(), done.name
     executed = partial / f"{name}.ipynb"
     facts = vars(done)
+    before = set(plain_files(partial))
     try:
-        run_notebook(source, executed, given, cwd=partial, on_cell=tell)
+        try:
+            run_notebook(source, executed, given, cwd=partial, on_cell=tell, hide=hide)
+        finally:
+            hide_in_files(partial, set(plain_files(partial)) - before, hide)
         result = Done(**{**facts, "seconds": time.perf_counter() - begun})
         return result, _show(partial, result)
     except MissingPackageError:
         raise  # no notebook can run
     except Exception as e:  # whatever one notebook does to itself or its outputs, the others go on
         if not executed.is_file():  # it failed before its first cell
-            executed.write_bytes(source.read_bytes())
-        words = str(e) if isinstance(e, PtofaError) else f"{name}: {type(e).__name__}: {e}"
-        trace = getattr(e, "traceback", [])
+            executed.write_text(hide(source.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+        words = hide(str(e) if isinstance(e, PtofaError) else f"{name}: {type(e).__name__}: {e}")
+        trace = [hide(line) for line in getattr(e, "traceback", [])]
         failed = Done(
             **{
                 **facts,
@@ -182,6 +195,12 @@ def _run_one(
             node = None
         write_failure_page(node, partial / f"{name}.html", failed)
         return failed, section(partial, failed)
+
+
+def _secrets(node: Any, known: Mapping[str, Parameter], *values: Mapping[str, Any]) -> list[Any]:
+    """The values that secret parameters have here, by default, or in any profile."""
+    profiles = node.metadata.get("ptofa", {}).get("profiles", {}).values()
+    return secret_values(*values, {p.name: p.default for p in known.values()}, *profiles)
 
 
 def _show(partial: Path, done: Done) -> dict[str, Any]:
@@ -211,7 +230,7 @@ def _with_whole_paths(values: Mapping[str, Any], known: Mapping[str, Parameter],
         if known[key].is_path and value:
             path = Path(os.path.expanduser(path_of(f"parameter {key} of {notebook}", value))).absolute()
             if not os.path.exists(path):
-                raise InputError(f"parameter {key} of {notebook}: there is no file {value}")
+                raise InputError(f"parameter {key} of {notebook}: there is no file {masked({key: value})[key]}")
             out[key] = str(path)
     return out
 
@@ -238,8 +257,8 @@ def find_notebooks(wanted: Sequence[str | os.PathLike[str]] = ()) -> dict[str, P
         path = path_of("notebooks", item)
         if str(item) in own:
             name, path = str(item), own[str(item)]
-        elif path.suffix == ".ipynb" and os.path.isfile(path):
-            name = path.stem
+        elif path.name.endswith(".ipynb") and os.path.isfile(path):
+            name = notebook_name(path.name.removesuffix(".ipynb"))
         else:
             raise InputError(
                 f"no notebook {str(item)!r}{nearest(str(item), own)} Give a path ending in .ipynb, or one of: "
@@ -247,8 +266,6 @@ def find_notebooks(wanted: Sequence[str | os.PathLike[str]] = ()) -> dict[str, P
             )
         if name in found:
             raise InputError(f"notebook {name!r} is named twice")
-        if name == "index":
-            raise InputError("a notebook called 'index' would overwrite the report's index.html; rename it")
         found[name] = path.resolve()
     return found
 

@@ -55,7 +55,7 @@ def made(tmp_path_factory):
 def test_a_report_is_whole(made):
     folder, index, told = made
     assert index == folder / "out" / "index.html"
-    assert names(index.parent) == {"index.html", "run.json", "small.html", "small.ipynb", "small"}
+    assert names(index.parent) == {"index.html", "run.json", ".ptofa.json", "small.html", "small.ipynb", "small"}
     assert names(folder) == {"small.ipynb", "out"}, "nothing is left beside the report"
     run = json.loads((index.parent / "run.json").read_text())
     assert run["notebooks"][0]["parameters"] == {"n": 8, "ratio": 0.5, "word": "a", "loud": False}
@@ -114,7 +114,7 @@ def test_a_notebook_is_run_again_only_if_what_it_is_made_from_changed(tmp_path, 
     assert "taken over from an earlier run" in again().read_text()
     assert runs(tmp_path, "nb") == 1
     assert json.loads((tmp_path / "out" / "run.json").read_text())["notebooks"][0]["kept"] is True
-    assert names(tmp_path / "out") == {"index.html", "run.json", "nb.html", "nb.ipynb", "nb"}
+    assert names(tmp_path / "out") == {"index.html", "run.json", ".ptofa.json", "nb.html", "nb.ipynb", "nb"}
     again(fresh=True)
     assert runs(tmp_path, "nb") == 2
     again(parameters={"table": "table.csv", "n": 4})
@@ -289,13 +289,15 @@ def test_an_interrupted_run_leaves_no_report_and_is_gone_on_with(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_report([fine, slow], output=tmp_path / "out", progress=stop)
     assert not (tmp_path / "out").exists()
-    assert names(tmp_path) == {"fine.ipynb", "slow.ipynb", "fine", ".out.part"}
+    (part,) = tmp_path.glob(".out.*.part")
+    assert names(tmp_path) == {"fine.ipynb", "slow.ipynb", "fine", part.name}
+    assert part.stat().st_mode & 0o077 == 0, "nobody else looks into it"
     write(tmp_path, "slow", "1")
     run_report([fine, slow], output=tmp_path / "out")
     assert runs(tmp_path, "fine") == 1
     assert names(tmp_path) == {"fine.ipynb", "slow.ipynb", "fine", "out"}
     assert names(tmp_path / "out") == {
-        "index.html", "run.json", "fine.ipynb", "fine.html", "slow.ipynb", "slow.html",
+        "index.html", "run.json", ".ptofa.json", "fine.ipynb", "fine.html", "slow.ipynb", "slow.html",
     }  # fmt: skip
 
 
@@ -362,7 +364,7 @@ def test_a_killed_run_leaves_no_report_and_the_next_one_tidies_up(tmp_path, how)
     command = [sys.executable, "-m", "ptofa_gpu.cli", "report", "--only", str(slow), "-o", str(tmp_path / "out")]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out.part/started")):
+    while not list(tmp_path.glob(".out.*.part/started")):
         assert time.monotonic() < deadline
         assert job.poll() is None, job.communicate()
         time.sleep(0.1)
