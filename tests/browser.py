@@ -20,6 +20,13 @@ CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (apt install chromium)")
 
 
+_MOVES = {
+    f"Page.{event}"
+    for event in ("frameNavigated", "frameRequestedNavigation", "frameScheduledNavigation", "frameAttached")
+    + ("javascriptDialogOpening", "windowOpen", "downloadWillBegin")
+}
+
+
 class Page:
     """One tab. Everything it asks for over a network and every error it reports is kept."""
 
@@ -28,8 +35,13 @@ class Page:
 
         self._socket = websocket.create_connection(address, timeout=60, suppress_origin=True)
         self._number = 0
+        self._asked: dict[str, str] = {}
         self.requests: list[str] = []
+        #: those of the requests that the page's policy stopped
+        self.refused: list[str] = []
         self.errors: list[str] = []
+        #: where the page went or wanted to go, the windows and dialogs that it opened, what it saved
+        self.moves: list[str] = []
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
 
@@ -48,6 +60,11 @@ class Page:
         what, told = event.get("method"), event.get("params", {})
         if what == "Network.requestWillBeSent":
             self.requests.append(told["request"]["url"])
+            self._asked[told["requestId"]] = told["request"]["url"]
+        elif what == "Network.loadingFailed" and told.get("blockedReason") == "csp":
+            self.refused.append(self._asked.get(told["requestId"], "?"))
+        elif what in _MOVES:
+            self.moves.append(f"{what} {told.get('url') or told.get('frame', {}).get('url') or told.get('message')}")
         elif what == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(told["exceptionDetails"])[:500])
         elif what == "Runtime.consoleAPICalled" and told["type"] == "error":

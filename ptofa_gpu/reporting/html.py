@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptofa_gpu._files import asset_dir
+from ptofa_gpu._files import asset_dir, atomic_path
 from ptofa_gpu._lazy import require
 from ptofa_gpu.errors import InputError, MissingPackageError
-from ptofa_gpu.reporting.markup import clean, fetched, without_turns, words
+from ptofa_gpu.reporting.addresses import fetched
+from ptofa_gpu.reporting.markup import clean, svg_address, without_turns, words
+from ptofa_gpu.reporting.sanitize import safe
 
 if TYPE_CHECKING:
     from ptofa_gpu.reporting.resume import Done
 
-# Nothing is loaded from anywhere and no script runs: what a hostile name might smuggle in stays dead text.
-POLICY = "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 #: forms of an output that a page without scripts can show, best first; of others the page says that they are left out
 _SHOWN = (
     "text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain",
@@ -49,9 +52,23 @@ def environment() -> Any:
         lstrip_blocks=True,
     )
     markup = require("markupsafe", "the report").Markup
-    env.globals.update(policy=POLICY, css=markup(stylesheet()))
+    css = stylesheet()
+    env.globals.update(policy=policy(css), css=markup(css))
     env.filters["words"] = lambda text: markup(words(text))
     return env
+
+
+def policy(css: str) -> str:
+    """Return the content policy of a page with this style sheet: it loads and sends nothing, and no script runs.
+
+    It stands behind what makes outputs safe: should that fail, a browser still refuses.
+    """
+    own = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    none = ("default", "script", "connect", "font", "media", "object", "frame", "child", "worker", "manifest")
+    rules = [f"{what}-src 'none'" for what in none]
+    # colours of single cells stand in style attributes; sheets of others do not hold
+    rules += ["img-src data:", f"style-src 'sha256-{own}'", "style-src-attr 'unsafe-inline'"]
+    return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
 
 
 def stylesheet() -> str:
@@ -63,16 +80,13 @@ def stylesheet() -> str:
     return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{own}"
 
 
-def svg_address(svg: str | list[str]) -> str:
-    """Return an SVG as an address that an ``<img>`` shows: as an image it can neither run nor load anything."""
-    import base64
-
-    text = svg if isinstance(svg, str) else "".join(svg)
-    return "data:image/svg+xml;base64," + base64.b64encode(text.encode()).decode()
-
-
 def notebook_body(notebook: Any) -> str:
-    """Return the notebook's cells as HTML; code is folded away, markdown formulas become MathML."""
+    """Return the notebook's cells as HTML that is safe in a page; code is folded away, formulas become MathML."""
+    return safe(_cells(notebook))
+
+
+def _cells(notebook: Any) -> str:
+    """The notebook's cells as HTML, with whatever its outputs and its metadata smuggled in."""
     require("nbconvert", "the report")
     from nbconvert import HTMLExporter
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -135,34 +149,36 @@ def write_notebook_page(notebook: Any, path: Path, *, name: str) -> None:
         The notebook's outputs cannot be shown, or would load something from a network.
     """
     try:
-        text = _page(notebook, name)
+        cells = _cells(notebook)
+        text = _page(notebook_title(notebook, name), name, safe(cells))
     except Exception as e:  # outputs are what a kernel sent: converters raise whatever they trip over
         if isinstance(e, MissingPackageError):
             raise
         raise InputError(f"{name}: its outputs cannot be shown ({type(e).__name__}: {e})") from e
-    remote = remote_references(text)
+    remote = remote_references(cells)
     if remote:
         raise InputError(f"{name}: its outputs load {remote[0][:120]} from a network; embed it instead")
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    _write(path, text)
 
 
 def write_failure_page(notebook: Any, path: Path, failure: Done) -> None:
     """Write the page of a notebook that failed: what went wrong, and its cells as far as they came.
 
-    The cells are left out where they cannot be shown, or would load something from a network.
+    The cells are left out where they cannot be shown; what they would load from a network is left out of them.
     """
-    try:
-        text = _page(notebook, failure.name, failure)
-    except Exception:  # see write_notebook_page
-        text = ""
-    if not text or remote_references(text):
-        text = _page(None, failure.name, failure)
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    title, body = failure.name, ""
+    if notebook is not None:
+        with contextlib.suppress(Exception):  # see write_notebook_page
+            title, body = notebook_title(notebook, failure.name), notebook_body(notebook)
+    _write(path, _page(title, failure.name, body, failure))
 
 
-def _page(notebook: Any, name: str, failure: Done | None = None) -> str:
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as partial:  # a link that a notebook left there is replaced, not followed
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _page(title: str, name: str, body: str, failure: Done | None = None) -> str:
     markup = require("markupsafe", "the report").Markup
     template = environment().get_template("page.html.j2")
-    title = notebook_title(notebook, name) if notebook is not None else name
-    body = markup(notebook_body(notebook)) if notebook is not None else ""
-    return without_turns(str(template.render(title=title, name=name, body=body, failure=failure)))
+    return without_turns(str(template.render(title=title, name=name, body=markup(body), failure=failure)))

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import ptofa_gpu
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.reporting.html import environment, svg_address
-from ptofa_gpu.reporting.markup import slug, without_turns
+from ptofa_gpu.reporting.html import environment
+from ptofa_gpu.reporting.markup import slug, svg_address, without_turns
 from ptofa_gpu.reporting.outputs import SUMMARY_FILE, read_summary
 from ptofa_gpu.reporting.resume import Done
 from ptofa_gpu.reporting.run_file import RUN_FILE

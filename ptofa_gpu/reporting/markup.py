@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Collection, Iterator
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
-
-def _set(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
+from ptofa_gpu.reporting.addresses import SCHEME, foreign
+from ptofa_gpu.reporting.sheets import Sheet, names
 
 #: elements that act or load; a page says that they are left out, with what they hold
-_ACTIVE = _set("script iframe frame frameset object embed applet portal form input button select textarea")
+_ACTIVE = names("script iframe frame frameset object embed applet portal form input button select textarea")
 #: elements that would change the page or how it is read; they go too
-_DROPPED = _ACTIVE | _set("noscript template noframes base meta link title xmp plaintext noembed")
+_DROPPED = _ACTIVE | names("noscript template noframes base meta link title xmp plaintext noembed style svg")
 #: elements that belong to a page and not into one; what they hold stays
-_OPENED = _set("html head body main")
-_VOID = _set("area base br col embed frame hr img input link meta param source track wbr")
+_OPENED = names("html head body main")
+_VOID = names("area base br col embed frame hr img input link meta param source track wbr")
 #: elements whose end may be left out
-_LOOSE = _set("p li dt dd tr td th thead tbody tfoot colgroup option rp rt")
-_ACTING = _set("srcdoc action formaction ping http-equiv autofocus contenteditable target")
-_LOADING = _set("src poster data background lowsrc dynsrc")
-_LISTS = _set("srcset imagesrcset")
-#: attributes that hold CSS, or may hold its ``url()``
-_STYLING = _set("style fill stroke filter mask clip-path cursor marker marker-start marker-mid marker-end")
+_LOOSE = names("p li dt dd tr td th thead tbody tfoot colgroup option rp rt")
+_ACTING = names("srcdoc action formaction ping http-equiv autofocus contenteditable target")
 _ATTRIBUTE = re.compile(r"[a-z_:][\w:.-]*", re.IGNORECASE)
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
-_IN_CSS = re.compile(
-    r"""(?:url|src|image)\(\s*["']?([^"')]*)|@import\s+["']([^"']*)|image-set\(\s*["']([^"']*)""", re.IGNORECASE
-)
 #: marks that turn the direction of all text behind them
 _TURNING = {c: f"\\u{c:04x}" for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _LEFTWARD = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff"
@@ -56,17 +48,6 @@ def slug(text: str, taken: Collection[str] = ()) -> str:
     return found
 
 
-def fetched(markup: str) -> list[str]:
-    """Return the addresses outside itself that a browser would ask for to show `markup`.
-
-    Links that a reader may click do not count, nor do files beside the page.
-    """
-    reader = _Addresses()
-    reader.feed(markup)
-    reader.close()
-    return reader.found
-
-
 def clean(markup: str, ids: set[str]) -> str:
     """Return `markup` without what acts, with its tables in frames that scroll, and with ids that no other part has.
 
@@ -77,28 +58,29 @@ def clean(markup: str, ids: set[str]) -> str:
     ids : set of str
         Ids of the page so far; those of `markup` are added.
     """
-    cleaner = _Cleaner(ids)
+    markup = markup.replace("\r\n", "\n").replace("\r", "\n")
+    cleaner = _Cleaner(markup, ids)
     cleaner.feed(markup)
     cleaner.close()
     return cleaner.done()
 
 
-def _foreign(address: str) -> bool:
-    """Whether an address leads away from the page: it has a scheme other than ``data:``, or a host."""
-    # browsers drop these signs inside an address and take \ for /
-    plain = re.sub(r"[\x00-\x20]", "", address).replace("\\", "/")
-    scheme = _SCHEME.match(plain)
-    return scheme[1].lower() != "data" if scheme else plain.startswith("//")
+def svg_address(svg: str | list[str]) -> str:
+    """Return an SVG as an address that an ``<img>`` shows: as an image it can neither run nor load anything."""
+    text = svg if isinstance(svg, str) else "".join(svg)
+    return "data:image/svg+xml;base64," + base64.b64encode(text.encode("utf-8", "backslashreplace")).decode()
 
 
-def _css_addresses(css: str) -> Iterator[str]:
-    css = re.sub(r"/\*.*?(?:\*/|$)", "", css, flags=re.DOTALL)
-    css = re.sub(r"\\([0-9a-f]{1,6})\s?", lambda m: chr(min(int(m[1], 16), 0xFFFF)), css, flags=re.IGNORECASE)
-    for groups in _IN_CSS.findall(css.replace("\\", "")):
-        yield next(filter(None, groups), "")
+def _sheet(markup: str) -> Sheet:
+    reader = _Styles()
+    reader.feed(markup)
+    reader.close()
+    return Sheet("".join(reader.found))
 
 
-class _Addresses(HTMLParser):
+class _Styles(HTMLParser):
+    """The text of the style elements: its rules hold for what stands before them too."""
+
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.found: list[str] = []
@@ -106,36 +88,29 @@ class _Addresses(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._style = tag == "style"
-        given = {k: v or "" for k, v in reversed(attrs)}
-        for name, value in given.items():
-            if name in _LISTS:
-                values = [part.split()[0] for part in value.split(",") if part.split()]
-            elif name in _LOADING or (name in ("href", "xlink:href") and tag not in ("a", "area")):
-                values = [value]
-            elif name == "content" and "refresh" in given.get("http-equiv", "").lower():
-                values = [value.lower().partition("url=")[2].strip(" \"'")]
-            elif name in _STYLING:
-                values = list(_css_addresses(value))
-            else:
-                continue
-            self.found += [v for v in values if _foreign(v)]
 
     def handle_endtag(self, tag: str) -> None:
         self._style = False
 
     def handle_data(self, data: str) -> None:
         if self._style:
-            self.found += [v for v in _css_addresses(data) if _foreign(v)]
+            self.found.append(f"{data}\n")
 
 
 class _Cleaner(HTMLParser):
-    """Writes what it reads anew, so that a browser reads what this reader read."""
+    """Writes what it reads anew; what is safe is another's decision (`sanitize.safe`), after it."""
 
-    def __init__(self, ids: set[str]):
+    def __init__(self, markup: str, ids: set[str]):
         super().__init__(convert_charrefs=True)
-        self._ids = ids
+        self._markup, self._ids = markup, ids
+        self._sheet = _sheet(markup)
         self._out: list[str] = []
         self._open: list[str] = []
+        #: of each open element its name, and its id and classes as the output has them
+        self._way: list[tuple[str, frozenset[str]]] = []
+        # where the outermost drawing that is open begins
+        self._drawing = 0
+        self._apart: list[str] = []
         self._skipping: list[str] = []
         self._left: list[str] = []
         # of the outermost table that is open: where its frame is, its caption and its heads
@@ -143,6 +118,8 @@ class _Cleaner(HTMLParser):
         self._rows = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "svg" and not self._skipping:
+            self._drawing = self._place()
         if self._skipping or tag in _DROPPED:
             if tag in _ACTIVE and tag not in self._left:
                 self._left.append(tag)
@@ -156,12 +133,23 @@ class _Cleaner(HTMLParser):
             self._out.append("")
         self._rows += tag == "tr"
         kept = dict(self._kept(tag, attrs))
+        given = {k: v or "" for k, v in reversed(attrs)}
+        marks = [f".{c}" for c in given.get("class", "").split()] + ([f"#{given['id']}"] if given.get("id") else [])
+        way = [*self._way, (tag, frozenset(marks))]
+        if style := self._sheet.style(way, kept.get("style", "")):
+            kept["style"] = style
         if tag == "th" and "scope" not in kept:
             section = next((t for t in reversed(self._open) if t in ("thead", "tbody", "tfoot", "table")), "")
             kept["scope"] = "col" if section == "thead" or (section == "table" and self._rows == 1) else "row"
         self._out.append(f"<{tag}" + "".join(f' {k}="{html.escape(v)}"' for k, v in kept.items()) + ">")
         if tag not in _VOID:
             self._open.append(tag)
+            self._way = way
+
+    def _place(self) -> int:
+        """Where the tag that is being read begins in the output."""
+        line, column = self.getpos()
+        return sum(len(text) + 1 for text in self._markup.split("\n")[: line - 1]) + column
 
     def _kept(self, tag: str, attrs: list[tuple[str, str | None]]) -> Iterator[tuple[str, str]]:
         for name, given in reversed(attrs):
@@ -169,8 +157,11 @@ class _Cleaner(HTMLParser):
             if name.startswith("on") or name in _ACTING or not _ATTRIBUTE.fullmatch(name):
                 continue
             if name.rpartition(":")[2] in ("href", "src"):
-                scheme = _SCHEME.match(re.sub(r"[\x00-\x20]", "", value))
+                scheme = SCHEME.match(re.sub(r"[\x00-\x20]", "", value))
                 if scheme and scheme[1].lower() not in ("http", "https", "mailto", "data"):
+                    continue
+                if tag == "img" and name == "src" and not scheme and not foreign(value):
+                    self._apart.append(value[:200])
                     continue
                 if (
                     scheme
@@ -194,14 +185,30 @@ class _Cleaner(HTMLParser):
         if self._skipping:
             if tag in self._skipping:
                 del self._skipping[len(self._skipping) - 1 - self._skipping[::-1].index(tag) :]
+            if tag == "svg" and not self._skipping:
+                self._draw()
             return
         # what does not belong to this output stays as it is: its end tags close nothing of the page
         while tag in self._open:
             last = self._open.pop()
+            self._way.pop()
             if last == tag or last not in _LOOSE:
                 self._close(last)
             if last == tag:
                 return
+
+    def _draw(self) -> None:
+        """A drawing as a picture: there it can neither run nor load anything."""
+        drawing = self._markup[self._drawing : self._markup.find(">", self._place()) + 1]
+        head, sign, rest = drawing.partition(">")
+        if "xmlns=" not in head:
+            drawing = f'<svg xmlns="http://www.w3.org/2000/svg"{head[4:]}{sign}{rest}'
+        try:
+            alt = ElementTree.fromstring(drawing).get("aria-label") or "Drawing"
+        except ElementTree.ParseError:
+            self._left.append("svg")
+            return
+        self._out.append(f'<img src="{svg_address(drawing)}" alt="{html.escape(without_turns(alt))}">')
 
     def _close(self, tag: str) -> None:
         self._out.append(f"</{tag}>")
@@ -214,9 +221,6 @@ class _Cleaner(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._skipping:
             return
-        if "style" in self._open:  # parsed as it is written; no </style> can stand in it
-            self._out.append(without_turns(data))
-            return
         if "caption" in self._open:
             self._caption += data
         elif "th" in self._open and self._rows == 1 and data.strip():
@@ -225,8 +229,13 @@ class _Cleaner(HTMLParser):
 
     def done(self) -> str:
         """Return what was read, with everything closed that was left open."""
+        if self._skipping[:1] == ["svg"]:
+            self._left.append("svg")
         while self._open:
             self._close(self._open.pop())
+        if self._apart:
+            apart = words(", ".join(self._apart))
+            self._out.append(f'<p class="note">Left out, because a page holds its pictures itself: {apart}.</p>')
         if self._left:
             left = html.escape(", ".join(self._left))
             self._out.append(f'<p class="note">Left out of this output, because a report runs nothing: {left}.</p>')

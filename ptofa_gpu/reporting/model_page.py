@@ -17,6 +17,7 @@ from ptofa_gpu.evaluation.paper_order import against_paper
 from ptofa_gpu.reporting.figures.models import model_chart
 from ptofa_gpu.reporting.html import environment
 from ptofa_gpu.reporting.markup import clean
+from ptofa_gpu.reporting.sanitize import safe
 
 _TITLE = "Models side by side"
 #: Which of the paper's data sets these are made in the shape of.
@@ -35,7 +36,7 @@ def write_model_page(tables: Mapping[str, ModelTable], path: str | os.PathLike[s
     """
     tables = {name: instance(f"tables[{name!r}]", t, ModelTable) for name, t in mapping("tables", tables).items()}
     target = path_of("path", path)
-    body = clean("".join(_section(name, table) for name, table in tables.items()), set())
+    body = safe(clean("".join(_section(name, table) for name, table in tables.items()), set()))
     markup = require("markupsafe", "the report").Markup
     text = environment().get_template("models.html.j2").render(title=_TITLE, body=markup(body))
     with atomic_path(target) as partial:

@@ -1,7 +1,8 @@
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from ptofa_gpu.reporting.html import POLICY, mathml, notebook_body, notebook_title
+from ptofa_gpu._files import asset_dir
+from ptofa_gpu.reporting.html import environment, mathml, notebook_body, notebook_title, policy
 
 
 def test_formulas():
@@ -78,7 +79,21 @@ def test_pictures_and_frames_of_outputs_are_contained():
 
 
 def test_the_policy_lets_a_page_load_and_send_nothing():
-    parts = {rule.split()[0]: rule.split()[1:] for rule in POLICY.split("; ")}
-    assert parts["default-src"] == parts["base-uri"] == parts["form-action"] == ["'none'"]
-    assert parts["img-src"] == ["data:", "'self'"]
-    assert set(parts) == {"default-src", "img-src", "style-src", "base-uri", "form-action"}
+    rules = [rule.split() for rule in policy("a {}").split("; ")]
+    parts = {rule[0]: rule[1:] for rule in rules}
+    assert len(parts) == len(rules)
+    assert parts.pop("img-src") == ["data:"]
+    assert parts.pop("style-src") == ["'sha256-mkSHzL7faOU7/U/v8Umg+058R69+vN2A2xmE3Fz1q98='"]
+    assert parts.pop("style-src-attr") == ["'unsafe-inline'"]
+    assert set(map(tuple, parts.values())) == {("'none'",)}
+    assert {"default-src", "script-src", "frame-src", "object-src", "base-uri", "form-action"} <= set(parts)
+
+
+def test_every_page_has_the_policy_before_anything_else_that_counts():
+    for name in environment().list_templates(filter_func=lambda name: name.count("/") == 0 and name.endswith(".j2")):
+        text = (asset_dir("templates") / name).read_text()
+        head = text[: text.index("{{ policy }}")]
+        assert "<style" not in head
+        assert text.count("<style>{{ css }}</style>") == text.count("<style") == 1
+        assert "<script" not in text
+        assert "style=" not in text

@@ -2,7 +2,10 @@
 
 import pytest
 
-from ptofa_gpu.reporting.markup import clean, fetched, slug, without_turns, words
+from ptofa_gpu.reporting.addresses import fetched
+from ptofa_gpu.reporting.markup import clean, slug, svg_address, without_turns, words
+from ptofa_gpu.reporting.sanitize import safe
+from ptofa_gpu.reporting.sheets import rules, safe_style
 
 
 @pytest.mark.parametrize(
@@ -70,8 +73,7 @@ def test_links_and_local_files_are_fine(text):
         ("<div><b>x</div>y", "<div><b>x</b></div>y"),
         ("<ul><li>a<li>b</ul>", "<ul><li>a<li>b</ul>"),
         ("<!-- <b> <script>1</script> -->x", "x"),
-        ("<style scoped>a > b { color: red }</style>", '<style scoped="">a > b { color: red }</style>'),
-        ("<svg><path d='M0'/><g/></svg>", '<svg><path d="M0"></path><g></g></svg>'),
+        ("<style scoped>a > b { color: red }</style>x", "x"),
         ("1 &lt; 2 &amp; 3", "1 &lt; 2 &amp; 3"),
     ],
 )
@@ -116,3 +118,64 @@ def test_a_name_turns_nothing_around_it():
     assert clean("<p title='&#x202E;'>&#8238;x</p>", set()) == r'<p title="\u202e">\u202ex</p>'
     # a name that is written leftward is isolated: the number behind it stays behind it
     assert words("<صندوق الاستثمار> 5 and אב 2 ג") == ("&lt;<bdi>صندوق الاستثمار</bdi>&gt; 5 and <bdi>אב 2 ג</bdi>")
+
+
+def test_a_drawing_becomes_a_picture():
+    """As it is written: case counts in it, and what it holds can do nothing there."""
+    drawing = '<svg viewBox="0 0 1 1"><style>a{}</style><linearGradient/><svg/><script>1</script></svg>'
+    framed = drawing.replace("<svg viewBox", '<svg xmlns="http://www.w3.org/2000/svg" viewBox')
+    assert clean(f"<p>\n<b>{drawing}</b>\r\n{drawing}</p>", set()).count(svg_address(framed)) == 2
+    named = drawing.replace("<svg v", "<svg aria-label='A \"map\"' v", 1)
+    assert 'alt="A &quot;map&quot;"' in clean(named, set())
+    for broken in ("<svg><g></svg>", "<svg><path", "<svg>&nbsp;</svg>"):
+        assert "runs nothing: svg" in clean(broken + "x", set())
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("color: red; COLOR : #fff", "color: red; color: #fff"),
+        ("background: linear-gradient(90deg, #d65f5f 50.0%, transparent 50.0%)",) * 2,
+        ("width: 10em; background-color: rgb(1, 2, 3)",) * 2,
+        ("position: fixed; z-index: 9; float: left; content: 'x'; behavior: url(x)", ""),
+        ("background: url(//a.example/x)", ""),
+        ("background: u\\72l(//a.example/x)", ""),
+        ("background: image-set('//a.example/x' 1x)", ""),
+        ("background: linear-gradient(url(x), red)", ""),
+        ("margin: -900px; margin-left: calc(-9em)", ""),
+        ("color: var(--x); font-family: 'a</style><img src=x>'", ""),
+        ("color: red}</style><img src=x onerror=1>", ""),
+        ("color: {red}; color: blue", "color: blue"),
+        ("color: expression(1); @import 'x'; color: red", "color: red"),
+    ],
+)
+def test_only_plain_declarations_stay(given, kept):
+    assert safe_style(given) == kept
+
+
+SHEET = """
+@import 'x'; tr { color: red }  p, .a b { color: red }
+#t .cell { color: green } #t td { color: blue; position: fixed } #t_1, #u { font-weight: bold } #t > td { color: red }
+#t:hover { color: red } @media screen { #t td { color: red } }
+"""
+
+
+def test_a_sheet_is_written_into_the_elements_of_its_table():
+    """As pandas and great-tables write them; what it says of elements anywhere does not hold."""
+    assert len(list(rules(SHEET))) == 4
+    table = "<table id=t><tr><td>1<td class='x cell'>2<td id=t_1 style='color: pink'>3</table>"
+    page = safe(clean(f"<style>{SHEET}</style>{table}<table><td class=cell>4</table>", {"t"}))
+    assert "<style" not in page
+    assert '<td style="color: blue">1</td>' in page
+    assert '<td class="x cell" style="color: blue; color: green">2</td>' in page
+    assert '<td style="font-weight: bold; color: blue; color: pink" id="t_1">3</td>' in page
+    assert '<td class="cell">4</td>' in page
+    assert 'id="t-2"' in page, "the sheet means the output's own ids, whatever the page calls them"
+
+
+def test_pictures_lie_in_the_page():
+    page = safe(
+        clean("<img src='data:image/png;base64,AA' alt=x><img src='a/b.png'><img src='data:text/html,x'>", set())
+    )
+    assert page.count("src=") == 1
+    assert "a page holds its pictures itself: a/b.png." in page
