@@ -144,7 +144,8 @@ def _parts() -> list[Part]:
             "cvxpy", "highspy", "ortools.graph.python.min_cost_flow", detail=_solvers,
         ),
         _try("notebooks", "JupyterLab and parameterized runs", "jupyterlab", "papermill", "ipykernel", "nbclient"),
-        _try("reports", "figures, tables, HTML", "matplotlib", "great_tables", "jinja2", "nbconvert", "latex2mathml"),
+        _try("reports", "figures, tables, HTML", "matplotlib", "great_tables", "jinja2", "nbconvert", "latex2mathml",
+             "nh3", "tinycss2"),
         _cudf(),
         _try("Polars", "Polars frames in and out (optional)", "polars"),
     ]  # fmt: skip

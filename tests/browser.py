@@ -21,10 +21,9 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on thi
 
 
 _MOVES = {
-    f"Page.{event}"
-    for event in ("frameNavigated", "frameRequestedNavigation", "frameScheduledNavigation", "frameAttached")
-    + ("javascriptDialogOpening", "windowOpen", "downloadWillBegin")
-}
+    "Page.frameNavigated", "Page.frameRequestedNavigation", "Page.frameScheduledNavigation", "Page.frameAttached",
+    "Page.javascriptDialogOpening", "Page.windowOpen", "Page.downloadWillBegin",
+}  # fmt: skip
 
 
 class Page:

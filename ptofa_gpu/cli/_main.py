@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from ptofa_gpu._text import visible
 from ptofa_gpu.errors import InfeasibleError, InputError, PtofaError, PtofaWarning
 
 #: Objects after which to look for garbage; Python's own 700 is for programs that make many cycles.
@@ -21,7 +22,7 @@ GARBAGE = 50_000
 def show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Our own warnings as one line; others as Python shows them."""
     if issubclass(category, PtofaWarning):
-        typer.echo(f"ptofa: note: {message}", err=True)
+        typer.echo(visible(f"ptofa: note: {message}"), err=True)
     else:
         _python_shows(message, category, *where, **more)
 
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stop(error: Exception, code: int) -> None:
-    typer.echo(f"ptofa: {_as_options(str(error))}", err=True)
+    typer.echo(visible(f"ptofa: {_as_options(str(error))}"), err=True)
     raise SystemExit(code)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ptofa_gpu._text import visible
 from ptofa_gpu.cli._config import read_config
 from ptofa_gpu.tables import read_table, split_names
 
@@ -55,6 +56,11 @@ Config = Annotated[
         help="Arguments and options from a YAML file; what the command line says comes first.",
     ),
 ]
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text that may hold names from outside: nothing in it acts on the terminal."""
+    typer.echo(visible(text), err=err)
 
 
 def flowing(text: str) -> str:

@@ -24,6 +24,7 @@ from ptofa_gpu.cli._shared import (
     IdType,
     Json,
     Separator,
+    say,
     table_reader,
 )
 from ptofa_gpu.errors import AllocationError, InputError
@@ -79,7 +80,10 @@ def allocate(
         Path,
         typer.Argument(help="A table with fund, quota (or quota_low and quota_high) and, for risk limits, risk."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The plan: .parquet or .csv.")] = Path("plan.parquet"),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The plan: .parquet or .csv (ids as written, no guard against formulas)."),
+    ] = Path("plan.parquet"),
     k: Annotated[int | None, typer.Option("-k", help="Slots per customer; 1 where customers has no k.")] = None,
     excluded: Annotated[
         Path | None, typer.Option(help="A table with customer and fund: pairs that may not be shown.")
@@ -151,7 +155,7 @@ def allocate(
     phases.done("verify")
     write(plan)
     phases.done("write")
-    typer.echo(_as_json(plan, output, phases) if as_json else f"{plan.summary()}\n  {phases}\nplan: {output}")
+    say(_as_json(plan, output, phases) if as_json else f"{plan.summary()}\n  {phases}\nplan: {output}")
 
 
 def _writer(path: Path) -> Callable[[AllocationPlan], None]:
@@ -164,6 +168,7 @@ def _writer(path: Path) -> Callable[[AllocationPlan], None]:
 
 
 def _write_csv(plan: AllocationPlan, path: Path) -> None:
+    """Write a plan as CSV: ids and names as they are written, also those that a spreadsheet takes for formulas."""
     from pyarrow import csv
 
     from ptofa_gpu._files import atomic_path
@@ -194,7 +199,7 @@ def _check(plan: AllocationPlan, time_limit: float | None, *, promised: bool) ->
     lenient.problem.quota = plan.exposures
     lenient.verify()
     short, over = int(plan.shortfall.sum()), int(plan.excess.sum())
-    typer.echo(
+    say(
         f"ptofa: warning: method {plan.method} does not see to it that quotas are met (exposures missing: {short:,}, "
         f"too many: {over:,}, empty slots: {plan.unfilled:,}). All else was verified and the plan is written. "
         "--method optimal meets the quotas wherever they can be met.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from ptofa_gpu.cli._shared import Config, DeviceChoice, Json, Seed
+from ptofa_gpu.cli._shared import Config, DeviceChoice, Json, Seed, say
 from ptofa_gpu.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -151,8 +150,8 @@ def allocation(
         return
     from ptofa_gpu.bench.record import table
 
-    typer.echo(table(rows, skipped))
-    typer.echo("".join(f"\nfigure: {p}" for p in drawn) + f"\nresults: {output}")
+    say(table(rows, skipped))
+    say("".join(f"\nfigure: {p}" for p in drawn) + f"\nresults: {output}")
 
 
 def _measure(settings: Settings, output: Path | None) -> tuple[Path, list[Cell]]:
@@ -167,7 +166,7 @@ def _measure(settings: Settings, output: Path | None) -> tuple[Path, list[Cell]]
     name = f"allocation {machine.device_name('cpu')} {machine.cores()} cores{gpu}"
     path = output or results_path(RESULTS, name, COLUMNS)
     if machine.load() > 0.5 * machine.cores():
-        typer.echo(
+        say(
             f"ptofa: note: other work wants this machine (load {machine.load():.1f}, {machine.cores()} cores): the "
             "times will be longer than they are on a quiet one",
             err=True,
@@ -177,15 +176,14 @@ def _measure(settings: Settings, output: Path | None) -> tuple[Path, list[Cell]]
     try:
         return path, run(settings, path, _say)
     except KeyboardInterrupt:
-        typer.echo(f"ptofa: interrupted; what was measured is in {path}", err=True)
+        say(f"ptofa: interrupted; what was measured is in {path}", err=True)
         raise SystemExit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def _say(done: int, total: int, text: str) -> None:
-    sys.stderr.write(f"[{done}/{total}] {text}\n")
-    sys.stderr.flush()
+    say(f"[{done}/{total}] {text}", err=True)
 
 
 def _installed(methods: Sequence[str]) -> list[str]:
@@ -198,7 +196,7 @@ def _installed(methods: Sequence[str]) -> list[str]:
             require_package(method)
             there.append(method)
         except MissingPackageError as e:
-            typer.echo(f"ptofa: note: left out: {e}", err=True)
+            say(f"ptofa: note: left out: {e}", err=True)
     return there
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptofa_gpu.cli._shared import Config, Json
+from ptofa_gpu.cli._shared import Config, Json, say
 from ptofa_gpu.cli.bench import RESULTS
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def prediction(
         typer.echo(json.dumps(facts, indent=2))
         return
     for table in tables.values():
-        typer.echo(as_text(table))
-    typer.echo(f"results: {output}" + (f"\npage: {page}" if page is not None else ""))
+        say(as_text(table))
+    say(f"results: {output}" + (f"\npage: {page}" if page is not None else ""))
 
 
 def as_text(table: ModelTable) -> str:

@@ -21,6 +21,7 @@ from ptofa_gpu.cli._shared import (
     IdType,
     Json,
     Separator,
+    say,
     table_reader,
 )
 from ptofa_gpu.errors import InputError
@@ -93,7 +94,7 @@ def predict(
         facts = {"revenue": str(output), "customers": n, "funds": f, "seconds": round(seconds, 3), "device": on}
         typer.echo(json.dumps(facts, indent=2))
     else:
-        typer.echo(f"expected revenue of {n:,} customers x {f} funds in {seconds:.2f} s on {on}\nrevenue: {output}")
+        say(f"expected revenue of {n:,} customers x {f} funds in {seconds:.2f} s on {on}\nrevenue: {output}")
 
 
 def _check_names(ids: list[Any], path: Path) -> None:

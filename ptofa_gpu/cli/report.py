@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptofa_gpu.cli._shared import Config, Json
+from ptofa_gpu._text import visible
+from ptofa_gpu.cli._shared import Config, Json, say
 from ptofa_gpu.errors import InputError, ReportError
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def report(
     A notebook that fails does not stop the others: the report marks it, and the exit code is 1. Run it again, after a
     failure or an interruption, and only what is missing or was made from something else is run.
 
+    Parameters with token, password, secret, key or credential in their names are masked in all that the report leaves.
+    Files of your own in the report's folder stay there.
+
     Examples:
 
     ptofa report --only quickstart -p customers=50000 -p k=2 -o reports/k2
@@ -62,7 +66,7 @@ def report(
         index = run_report(only or (), profile=profile, parameters=given, output=output, progress=bar, fresh=fresh)
     except KeyboardInterrupt:
         bar.close()
-        typer.echo("ptofa: interrupted; no report was written. What was finished is kept for the next run.", err=True)
+        say("ptofa: interrupted; no report was written. What was finished is kept for the next run.", err=True)
         raise SystemExit(130) from None
     except ReportError as e:
         bar.close()
@@ -72,7 +76,7 @@ def report(
     finally:
         bar.close()
         signal.signal(signal.SIGTERM, before)
-    typer.echo(f"the report is whole: open {index.name} in a browser", err=True)
+    say(f"the report is whole: open {index.name} in a browser", err=True)
     _say(index, as_json)
 
 
@@ -81,9 +85,9 @@ def _say(index: Path, as_json: bool) -> None:
         from ptofa_gpu.reporting.run_file import RUN_FILE
 
         run = json.loads((index.parent / RUN_FILE).read_text(encoding="utf-8"))
-        typer.echo(json.dumps({"index": str(index), **run}, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps({"index": str(index), **run}, indent=2))
     else:
-        typer.echo(str(index))
+        say(str(index))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -99,7 +103,7 @@ class _Lines:
 
     def __call__(self, step: Step) -> None:
         cell = f"  [{step.cell + 1}/{step.cells}]" if step.cells else ""
-        text = f"{step.number}/{step.notebooks}  {step.notebook}{cell}  {step.heading}"
+        text = visible(f"{step.number}/{step.notebooks}  {step.notebook}{cell}  {step.heading}", line=True)
         text += f"  ({time.monotonic() - self._start:.0f} s)"
         if self._terminal:
             sys.stderr.write(f"\r\x1b[K{text[:110]}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptofa_gpu._text import visible
 from ptofa_gpu.cli._shared import (
     TABLE,
     Config,
@@ -23,6 +24,7 @@ from ptofa_gpu.cli._shared import (
     Seed,
     Separator,
     names_of,
+    say,
     table_reader,
 )
 from ptofa_gpu.errors import InputError
@@ -156,24 +158,24 @@ def train(
         typer.echo(json.dumps(_finite(facts), indent=2))
         return
     auc = facts["validation"].get("auc")
-    typer.echo(
+    say(
         f"{method}: epoch {facts['best_epoch']} of {facts['epochs']} is kept"
         + (f", validation AUC {auc:.3f}" if auc is not None else "")
         + f", {result.seconds:.1f} s on {result.device}"
     )
     exposure = facts["exposure"]
     if exposure is not None:
-        typer.echo(
+        say(
             f"  {exposure['debias']}: {exposure['text']} (effective sample: {exposure['effective_rows']:,} of "
             f"{exposure['rows']:,} rows)"
         )
         least = sorted(exposure["overlap"].items(), key=lambda pair: pair[1])
-        shown = ", ".join(f"{fund} {share:.0%}" for fund, share in least[:OVERLAPS_SHOWN])
+        shown = ", ".join(f"{visible(fund, line=True)} {share:.0%}" for fund, share in least[:OVERLAPS_SHOWN])
         more = f" and {len(least) - OVERLAPS_SHOWN} more" if len(least) > OVERLAPS_SHOWN else ""
-        typer.echo(f"  overlap by fund, least first: {shown}{more}")
+        say(f"  overlap by fund, least first: {shown}{more}")
         if exposure["adjustment"]:
-            typer.echo(f"  adjusted to all pairs: {exposure['adjustment']}")
-    typer.echo(f"model: {output}")
+            say(f"  adjusted to all pairs: {exposure['adjustment']}")
+    say(f"model: {output}")
 
 
 def _exposure(model: RevenueModel, rows: int) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from ptofa_gpu.reporting.run_file import RUN_FILE
 
 _PACKAGES = (
     "numpy", "scipy", "numba", "pandas", "pyarrow", "torch", "pytorch-lightning", "torchmetrics", "cvxpy", "highspy",
-    "ortools", "papermill", "nbconvert", "matplotlib", "cupy-cuda13x", "cudf-cu13",
+    "ortools", "papermill", "nbconvert", "nh3", "matplotlib", "cupy-cuda13x", "cudf-cu13",
 )  # fmt: skip
 
 

@@ -166,7 +166,11 @@ class Outputs:
         return chart
 
     def table(self, frame: Any, name: str) -> Any:
-        """Keep a pandas data frame, or anything with ``to_frame()``, as ``name.csv``; returns what was given."""
+        """Keep a pandas data frame, or anything with ``to_frame()``, as ``name.csv``; returns what was given.
+
+        A CSV keeps text as it is written. A name that starts with ``=``, ``+``, ``-`` or ``@`` is a formula to a
+        spreadsheet that opens the file: import such columns as text there.
+        """
         data = frame.to_frame() if hasattr(frame, "to_frame") and not isinstance(frame, type) else frame
         if not hasattr(data, "to_csv") or isinstance(data, type):
             raise InputError(f"table {name!r}: cannot write a {type(data).__name__} as CSV; give a pandas data frame")

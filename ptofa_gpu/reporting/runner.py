@@ -62,15 +62,17 @@ def run_report(
     profile : str
         ``quick`` (minutes on two cores) or another that the notebooks know, such as ``paper``.
     parameters : mapping, optional
-        Name to value (text is read as the parameter's type); each goes to all notebooks that have it.
+        Name to value (text is read as the parameter's type); each goes to all notebooks that have it. Values of
+        those with token, password, secret, key or credential in their names are masked in all that the report leaves.
     output : path
-        The report's folder. An earlier report there is replaced once the new one is whole.
+        The report's folder. An earlier report there is replaced once the new one is whole; files of your own in it
+        stay, and a file of the report that you changed is kept beside the new one as ``NAME.earlier``.
     progress : callable, optional
         Told a :class:`Step` at every code cell.
     fresh : bool
         Run every notebook. By default a notebook is taken over from the report in `output`, or from a run for it that
-        was interrupted, if the notebook, its parameters, the files it reads, the package, the versions of what
-        it stands on and the device are the same.
+        was interrupted, if this account made it and nobody changed it since, and if the notebook, its parameters, the
+        files it reads, the package, the versions of what it stands on and the device are the same.
 
     Returns
     -------
