@@ -47,6 +47,10 @@ class DegenerateModelError(PtofaError):
     """The training data or settings lead to a model without meaning; the message says how to mend them."""
 
 
+class OutputError(PtofaError, OSError):
+    """A file could not be written, because the disk is full or broken; an earlier file of the name is as it was."""
+
+
 class ReportError(PtofaError):
     """A notebook failed; ``path`` is the partly executed notebook, kept so that it can be looked at.
 

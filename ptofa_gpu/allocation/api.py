@@ -115,6 +115,8 @@ def allocate(
         plan = _SOLVERS[method](problem, where, watch, chosen)
     except BaseException as e:
         _let_go(e)
+        if isinstance(e, SystemError) and isinstance(e.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from e  # it came while compiled code returned, which only says that it failed
         raise
     finally:
         watch.close()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ptofa_gpu._files import scratch_folder
 from ptofa_gpu.bench import instances, machine, results
 from ptofa_gpu.bench.instances import Instance
 from ptofa_gpu.bench.peers import METHODS, check_methods, memory_needed, require_package
@@ -110,8 +110,8 @@ def run(settings: Settings, output: Path, progress: Progress | None = None) -> l
     DeviceError
         ``device="cuda"`` without a usable GPU.
     """
-    with tempfile.TemporaryDirectory(prefix="ptofa-bench-") as folder:
-        return list(_Run(settings, output, Path(folder), progress or (lambda done, total, text: None)).cells())
+    with scratch_folder() as folder:
+        return list(_Run(settings, output, folder, progress or (lambda done, total, text: None)).cells())
 
 
 class _Run:

@@ -7,12 +7,13 @@ import atexit
 import gc
 import re
 import shlex
+import sys
 import warnings
+from signal import Signals as Name
 from typing import Any
 
-import typer
-
 from ptofa_gpu._text import visible
+from ptofa_gpu.cli._signals import Signals
 from ptofa_gpu.errors import InfeasibleError, InputError, PtofaError, PtofaWarning
 
 #: Objects after which to look for garbage; Python's own 700 is for programs that make many cycles.
@@ -22,7 +23,7 @@ GARBAGE = 50_000
 def show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Our own warnings as one line; others as Python shows them."""
     if issubclass(category, PtofaWarning):
-        typer.echo(visible(f"ptofa: note: {message}"), err=True)
+        _say(f"note: {message}")
     else:
         _python_shows(message, category, *where, **more)
 
@@ -32,26 +33,49 @@ _python_shows = warnings.showwarning
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; every error of ours is one message on stderr."""
+    with Signals(last=arguments is None) as signals:
+        try:
+            code = _run(arguments)
+        except BaseException:
+            if signals.number is None:
+                raise
+            code = 1
+        if signals.number is not None:
+            code = 128 + signals.number
+            _say(f"ended by {Name(signals.number).name}")
+    raise SystemExit(code)
+
+
+def _run(arguments: list[str] | None) -> Any:
+    """The exit code of a command."""
     warnings.showwarning = show_warning
     # A command makes many objects that live as long as it does, most of them by importing: looking through them for
     # garbage, while it runs and once more at its end, takes a third of a second and finds none.
     gc.set_threshold(GARBAGE)
     atexit.register(gc.freeze)
     try:
-        from ptofa_gpu.cli import app
+        from ptofa_gpu.cli._app import app
 
-        app(args=arguments)
+        app(args=arguments, obj=sys.argv[1:] if arguments is None else arguments)
     except InfeasibleError as e:
-        _stop(e, 3)
+        return _failed(e, 3)
     except InputError as e:
-        _stop(e, 2)
+        return _failed(e, 2)
     except (PtofaError, OSError) as e:
-        _stop(e, 1)
+        return _failed(e, 1)
+    except SystemExit as e:
+        return e.code
+    return 0
 
 
-def _stop(error: Exception, code: int) -> None:
-    typer.echo(visible(f"ptofa: {_as_options(str(error))}"), err=True)
-    raise SystemExit(code)
+def _failed(error: Exception, code: int) -> int:
+    _say(_as_options(str(error)))
+    return code
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(visible(f"ptofa: {text}") + "\n")
+    sys.stderr.flush()
 
 
 def _as_options(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptofa_gpu._files import atomic_path, check_output, require_space
 from ptofa_gpu._stdout import c_stdout_to
 from ptofa_gpu.cli._phases import Phases
 from ptofa_gpu.cli._shared import (
@@ -31,6 +32,10 @@ from ptofa_gpu.errors import AllocationError, InputError
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
+
+
+#: What a row of a plan takes at least: its revenue hardly packs.
+BYTES_A_ROW = 4
 
 
 class Method(StrEnum):
@@ -125,6 +130,7 @@ def allocate(
     # read when OpenMP is loaded: threads that wait sleep, and leave the cores to what else the machine does
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     write, phases = _writer(output), Phases()
+    check_output(output, [path for path in (revenue, customers, funds, excluded, config) if path is not None])
     from ptofa_gpu.allocation.api import allocate as solve
     from ptofa_gpu.allocation.problem import AllocationProblem
 
@@ -145,6 +151,7 @@ def allocate(
     phases.done("read")
     problem = AllocationProblem.from_frames(*tables, k, excluded=pairs, missing=missing.value)
     del tables, pairs
+    require_space(output, problem.n_customers * BYTES_A_ROW)
     progress = True if sys.stderr.isatty() else None
     phases.done("check")
     with c_stdout_to(2) if method is Method.reference else nullcontext():
@@ -171,7 +178,6 @@ def _write_csv(plan: AllocationPlan, path: Path) -> None:
     """Write a plan as CSV: ids and names as they are written, also those that a spreadsheet takes for formulas."""
     from pyarrow import csv
 
-    from ptofa_gpu._files import atomic_path
     from ptofa_gpu._ids import csv_ids
 
     table = plan.to_frame("pyarrow")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from ptofa_gpu._files import atomic_path, check_output
 from ptofa_gpu.cli._shared import Config, DeviceChoice, Json, Seed, say
 from ptofa_gpu.errors import InputError, MissingPackageError
 
@@ -116,6 +117,9 @@ def allocation(
     from ptofa_gpu.bench.instances import parse_size
 
     _check_figure(figure)
+    for path in (output, figure):
+        if path is not None:
+            check_output(path, [path for path in (results, config) if path is not None])
     given: dict[str, Any] = {
         "sizes": [parse_size(s) for s in _split(sizes)],
         "ks": k,
@@ -171,15 +175,11 @@ def _measure(settings: Settings, output: Path | None) -> tuple[Path, list[Cell]]
             "times will be longer than they are on a quiet one",
             err=True,
         )
-    # a job's SIGTERM ends the run as Ctrl-C does: the measured process is killed, and the scratch folder removed
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return path, run(settings, path, _say)
     except KeyboardInterrupt:
         say(f"ptofa: interrupted; what was measured is in {path}", err=True)
         raise SystemExit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(done: int, total: int, text: str) -> None:
@@ -222,7 +222,6 @@ def _earlier(path: Path, wanted: dict[str, Any]) -> list[dict[str, str]]:
 
 def _draw(results: Path, rows: Sequence[dict[str, Any]], path: Path) -> list[Path]:
     """One figure a kind of instance among `rows`, of all that `results` holds of it; the paths."""
-    from ptofa_gpu._files import atomic_path
     from ptofa_gpu.bench.record import read_results
     from ptofa_gpu.reporting.figures import benchmark_chart
 

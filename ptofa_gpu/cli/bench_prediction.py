@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptofa_gpu._files import check_output
 from ptofa_gpu.cli._shared import Config, Json, say
 from ptofa_gpu.cli.bench import RESULTS
 
@@ -80,6 +81,9 @@ def prediction(
     output = output or results_path(RESULTS, "prediction", COLUMNS)  # results of an earlier form are left alone
     if page is not None and page.suffix.lower() != ".html":
         raise typer.BadParameter(f"{page}: the page's name must end in .html", param_hint="--page")
+    for path in (output, page):
+        if path is not None:
+            check_output(path, [] if config is None else [config])
     tables = run_prediction(
         tuple(datasets or DATASETS),
         methods or None,

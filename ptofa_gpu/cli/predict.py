@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ptofa_gpu._files import atomic_path, check_output, require_space
 from ptofa_gpu.cli._shared import (
     TABLE,
     Config,
@@ -56,12 +57,11 @@ def predict(
     """
     import numpy as np
 
-    from ptofa_gpu._files import atomic_path
-
     writers: dict[str, Any] = {".parquet": _parquet, ".csv": partial(_csv, separator, decimal), ".npy": None}
     ending = output.suffix.lower()
     if ending not in writers:
         raise InputError(f"{output}: --output may end in {', '.join(writers)} here")
+    check_output(output, [path for path in (model, customers, funds, config) if path is not None])
     if not model.is_file():
         raise InputError(f"{model}: there is no such file")
     read = table_reader(separator, decimal, id_type)
@@ -72,6 +72,7 @@ def predict(
             raise InputError(f"{path} lacks the column {column}; it has {names}")
     if ending != ".npy":
         _check_names(products["fund"].to_pylist(), funds)
+    require_space(output, len(people) * len(products) * np.dtype(np.float32).itemsize)
     from ptofa_gpu.device import to_device
     from ptofa_gpu.prediction.model import RevenueModel
     from ptofa_gpu.prediction.revenue import expected_revenue

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,8 +57,6 @@ def report(
         if not equals or not name.strip():
             raise InputError(f"-p {text!r}: write it as name=value")
         given[name.strip()] = value
-    # a job's SIGTERM ends the run as Ctrl-C does: the kernel is stopped and no half report stays behind
-    before = signal.signal(signal.SIGTERM, _interrupt)
     bar = _Lines()
     try:
         index = run_report(only or (), profile=profile, parameters=given, output=output, progress=bar, fresh=fresh)
@@ -75,7 +71,6 @@ def report(
         raise
     finally:
         bar.close()
-        signal.signal(signal.SIGTERM, before)
     say(f"the report is whole: open {index.name} in a browser", err=True)
     _say(index, as_json)
 
@@ -88,10 +83,6 @@ def _say(index: Path, as_json: bool) -> None:
         typer.echo(json.dumps({"index": str(index), **run}, indent=2))
     else:
         say(str(index))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 class _Lines:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ptofa_gpu._text import visible
+from ptofa_gpu._files import check_output, require_space
+from ptofa_gpu.cli._run_folder import BEST, LAST, check_run, facts_of, run_folder
 from ptofa_gpu.cli._shared import (
     TABLE,
     Config,
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
 MODEL_ENDING = ".ckpt"
 #: Funds whose overlap is printed; --json has all.
 OVERLAPS_SHOWN = 5
+#: Arguments that change nothing in the model that comes out, or are known by what is in the files.
+_BESIDES = {"log", "customers", "funds", "output", "run_dir", "resume", "epochs", "device", "config", "as_json"}
+#: A checkpoint has the weights and the optimizer's two moments of each; the best and the last are kept.
+_CHECKPOINTS = 6
 
 
 class Debias(StrEnum):
@@ -56,6 +62,7 @@ class SplitChoice(StrEnum):
 
 
 def train(
+    context: typer.Context,
     log: Annotated[
         Path,
         typer.Argument(
@@ -92,11 +99,22 @@ def train(
     id_type: IdType = IdChoice.text,
     currency: Annotated[str, typer.Option(help="Unit of the amounts, for texts.")] = "",
     seed: Seed = 0,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the best and the last epoch until the model is there. Default: OUTPUT.run"),
+    ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--fresh", help="Go on with the run that is in that folder, or replace it."),
+    ] = None,
     device: Device = DeviceChoice.auto,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Learn what each customer would invest in each fund, and keep the model of the best epoch, calibrated.
+
+    A run that is interrupted keeps its best epoch so far; --resume goes on with it to the very model that it would have
+    come to.
 
     Examples:
 
@@ -108,8 +126,16 @@ def train(
     """
     if output.suffix.lower() != MODEL_ENDING:
         raise InputError(f"{output}: --output must end in {MODEL_ENDING}")
+    inputs = {"log": log, "customers": customers, "funds": funds}
+    folder = run_dir or output.with_name(f"{output.name}.run")
+    for path in (output, folder / BEST, folder / LAST):
+        check_output(path, [*inputs.values(), *([config] if config else [])])
+    if output.resolve() in ((folder / BEST).resolve(), (folder / LAST).resolve()):
+        raise InputError(f"{output} is a name of the run's own in {folder}: choose another --output.")
     read = table_reader(separator, decimal, id_type)
     frames = [read(path) for path in (log, customers, funds)]
+    begun = facts_of({n: v for n, v in context.params.items() if n not in _BESIDES}, inputs)
+    check_run(folder, begun, resume=bool(resume), fresh=resume is False)
     from ptofa_gpu.datasets import ExposureData
     from ptofa_gpu.prediction.model import RevenueModel
     from ptofa_gpu.prediction.training import fit
@@ -131,17 +157,25 @@ def train(
         seed=seed,
     )
     module = data.module(batch_size=batch_size, device=device.value, seed=seed)
-    with tempfile.TemporaryDirectory(prefix="ptofa-train-") as folder:
-        result = fit(
-            model,
-            module,
-            max_epochs=epochs,
-            patience=patience,
-            logger=None,
-            directory=folder,
-            progress=sys.stderr.isatty(),
-        )
-    model.save(output)
+    size = sum(p.numel() * p.element_size() for p in model.parameters())
+    require_space(output, size)
+    require_space(folder, size * _CHECKPOINTS)
+    try:
+        with run_folder(folder, begun, resume=bool(resume)):
+            result = fit(
+                model,
+                module,
+                max_epochs=epochs,
+                patience=patience,
+                logger=None,
+                directory=folder,
+                progress=sys.stderr.isatty(),
+                resume=folder / LAST if resume else None,
+            )
+            model.save(output)
+    except BaseException:
+        _say_what_is_kept(folder, context)
+        raise
     best = result.best
     facts: dict[str, Any] = {
         "model": str(output),
@@ -176,6 +210,24 @@ def train(
         if exposure["adjustment"]:
             say(f"  adjusted to all pairs: {exposure['adjustment']}")
     say(f"model: {output}")
+
+
+def _say_what_is_kept(folder: Path, context: typer.Context) -> None:
+    """After a run that ended early: where the best model so far is, and how to go on."""
+    if not (folder / LAST).is_file():
+        typer.echo("ptofa: no epoch was done, so nothing is kept", err=True)
+        return
+    from ptofa_gpu.prediction.checkpoints import progress_of
+
+    done, best = progress_of(folder / LAST)
+    if best is not None:
+        typer.echo(
+            f"ptofa: the best model so far, of epoch {best} of {done} (not calibrated yet), is kept in {folder / BEST}",
+            err=True,
+        )
+    typed = [word for word in context.obj or [] if word not in ("--resume", "--fresh")]
+    again = shlex.join(["ptofa", *typed, "--resume"]) if typed else "the same command with --resume"
+    typer.echo(f"ptofa: go on with: {again}", err=True)
 
 
 def _exposure(model: RevenueModel, rows: int) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ptofa_gpu._arguments import function, listed, one_of, refused, seed_of
+from ptofa_gpu._files import scratch_folder
 from ptofa_gpu.errors import InputError, PtofaWarning
 from ptofa_gpu.evaluation._kinds import exposure_data, known_options
 from ptofa_gpu.evaluation.model_judge import Judge
@@ -101,7 +101,7 @@ def compare_debias(
             given = {"method": "ptofa", **settings, "debias": debias, "seed": seed}
             known_options(given, "compare_debias")
             model = ptofa.RevenueModel(data.schema, **given)
-            with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            with scratch_folder() as folder, warnings.catch_warnings():
                 warnings.simplefilter("ignore", PtofaWarning)  # missing overlap is in the numbers
                 result = ptofa.fit(
                     model,

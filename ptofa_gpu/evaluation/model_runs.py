@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 import statistics
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ptofa_gpu._arguments import one_of, whole
+from ptofa_gpu._files import scratch_folder
 from ptofa_gpu.device import DEVICES
 from ptofa_gpu.errors import DegenerateModelError, PtofaWarning
 from ptofa_gpu.evaluation.model_judge import Judge, host
@@ -117,7 +116,7 @@ def train(
     module = data.module(batch_size=training.batch_size, device=training.device, seed=seed)
     metrics: dict[str, float] = {}
     status, notes, losses, times, device = "ok", [], [math.nan], [], ""
-    with tempfile.TemporaryDirectory(prefix="ptofa-table-") as folder, warnings.catch_warnings(record=True) as caught:
+    with scratch_folder() as folder, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", PtofaWarning)
         try:
@@ -127,7 +126,7 @@ def train(
                 max_epochs=training.max_epochs,
                 patience=training.patience,
                 logger=None,
-                directory=Path(folder),
+                directory=folder,
                 progress=None,
             )
             device = result.device

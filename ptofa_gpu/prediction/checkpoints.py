@@ -17,10 +17,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ptofa_gpu._files import atomic_path
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.prediction.storage import checked_model, read_tensors
+from ptofa_gpu.prediction.storage import checked_model, read_tensors, write_tensors
 from ptofa_gpu.prediction.training_hooks import LearnsFromLog
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -98,13 +99,28 @@ class Checkpoints(Checkpoint):
         return self.folder / LAST
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what this epoch calls for; Lightning calls it after all other callbacks, and writes files whole."""
+        """Write what this epoch calls for; Lightning calls it after all other callbacks."""
         rows = self.history.rows
         # the last one first: a run that is killed in between can go on from it, as it holds the best weights too
         trainer.save_checkpoint(self.last)
         if best_row(rows, self.monitor) is rows[-1]:
             trainer.save_checkpoint(self.best)
         self.go_on = self.last
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints as every file here is written: Lightning's own way leaves files elsewhere after a kill."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint; Lightning calls it in one process of several."""
+        write_tensors(checkpoint, path)
+
+
+def progress_of(last: Path, monitor: str = "val_loss") -> tuple[int, int | None]:
+    """Epochs that the run of a ``last.ckpt`` has done, and which of them was the best, counted from 1."""
+    rows, epoch = _read(last)
+    best = best_row(rows, monitor)
+    return epoch + 1, None if best is None else int(best["epoch"]) + 1
 
 
 def take_over(resume: Path, folder: Path, monitor: str) -> None:

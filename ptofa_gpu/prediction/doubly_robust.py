@@ -8,12 +8,12 @@ propensities are right (Robins, Rotnitzky & Zhao, 1994; for recommendation Wang 
 
 from __future__ import annotations
 
-import tempfile
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ptofa_gpu._files import scratch_folder
 from ptofa_gpu.prediction.methods.base import PairOutput
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def learn_belief(model: RevenueModel, module: ExposureModule) -> Belief:
     log_only = ExposureModule(
         module.log, module.customers, module.funds, module.batch_size, module.device, module.seed, module.schema
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         fit(
             first,
             log_only,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from dataclasses import dataclass, fields
@@ -42,9 +43,19 @@ def save_model(model: RevenueModel, path: str | os.PathLike[str]) -> Path:
         "state_dict": {name: value.detach().cpu() for name, value in model.state_dict().items()},
         "exposure": model.exposure,
     }
-    with atomic_path(path) as partial:
-        torch.save(content, partial)
+    write_tensors(content, path)
     return Path(path)
+
+
+def write_tensors(content: Any, path: str | os.PathLike[str]) -> None:
+    """Write what `read_tensors` reads; the file is there whole or not at all.
+
+    It is put together in memory: torch's own writer says of a full disk only that it failed.
+    """
+    made = io.BytesIO()
+    torch.save(content, made)
+    with atomic_path(path) as partial:
+        partial.write_bytes(made.getbuffer())
 
 
 def read_model(path: str | os.PathLike[str], schema: Schema | None) -> ModelFile:

@@ -23,14 +23,15 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.nn.functional import logsigmoid
 
 from ptofa_gpu._arguments import flag, instance, listed, one_of, path_of, progress_of, seed_of, whole
-from ptofa_gpu._files import atomic_path, make_folder
+from ptofa_gpu._files import make_folder
 from ptofa_gpu.errors import DegenerateModelError, InputError, PtofaError, PtofaWarning
 from ptofa_gpu.prediction.calibration import CalibrationResult, calibrate
-from ptofa_gpu.prediction.checkpoints import Checkpoints, History, best_row, take_over
+from ptofa_gpu.prediction.checkpoints import Checkpoints, History, WholeFiles, best_row, take_over
 from ptofa_gpu.prediction.data import ExposureModule
 from ptofa_gpu.prediction.degeneracy import degeneracy
 from ptofa_gpu.prediction.metrics import RevenueMetrics
 from ptofa_gpu.prediction.model import RevenueModel
+from ptofa_gpu.prediction.storage import write_tensors
 
 # Below this many rows a step's matrix products are too small to be worth splitting between threads.
 _ONE_THREAD_ROWS = 4096
@@ -86,6 +87,14 @@ class FitResult:
             f"<table><caption>Epoch {self.best_epoch + 1} of {len(self.history)} is kept.</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
+
+
+class StopsEarly(EarlyStopping):
+    """Lightning's forgets that it had stopped: a run that was cut after that would be resumed with one epoch more."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop at once where the checkpoint says that the last epoch was done."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience or self.stopped_epoch > 0
 
 
 class EpochProgress(Callback):
@@ -205,7 +214,7 @@ def fit(
         take_over(resume, folder, monitor)
     history = History()
     checkpoint = Checkpoints(folder, monitor, history, resume)
-    callbacks: list[Callback] = [history, EarlyStopping(monitor, patience=patience, check_on_train_epoch_end=True)]
+    callbacks: list[Callback] = [history, StopsEarly(monitor, patience=patience, check_on_train_epoch_end=True)]
     if progress:
         callbacks.append(EpochProgress(progress))
     device = _device_of(module)
@@ -221,6 +230,7 @@ def fit(
                 max_epochs=max_epochs,
                 logger=[_LOGGERS[name](folder, name=name) for name in names],
                 callbacks=[*callbacks, checkpoint],
+                plugins=[WholeFiles()],
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
@@ -287,8 +297,7 @@ def _finish(
     if fitted is not None:
         saved["state_dict"] = {name: value.cpu() for name, value in model.state_dict().items()}
         if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one of several processes writes
-            with atomic_path(checkpoint.best) as partial:
-                torch.save(saved, partial)
+            write_tensors(saved, checkpoint.best)
     return FitResult(history.rows, int(best["epoch"]), checkpoint.best, checkpoint.last, seconds, device.type, fitted)
 
 
