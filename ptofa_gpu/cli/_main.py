@@ -33,16 +33,16 @@ _python_shows = warnings.showwarning
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; every error of ours is one message on stderr."""
-    with Signals(last=arguments is None) as signals:
-        try:
+    signals, code = Signals(last=arguments is None), 0
+    try:
+        with signals:
             code = _run(arguments)
-        except BaseException:
-            if signals.number is None:
-                raise
-            code = 1
-        if signals.number is not None:
-            code = 128 + signals.number
-            _say(f"ended by {Name(signals.number).name}")
+    except BaseException:
+        if signals.number is None:
+            raise
+    if signals.number is not None:
+        code = 128 + signals.number
+        _say(f"ended by {Name(signals.number).name}")
     raise SystemExit(code)
 
 

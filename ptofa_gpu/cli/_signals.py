@@ -37,8 +37,10 @@ class Signals:
 
     def __init__(self, *, last: bool) -> None:
         self.number: int | None = None
-        self._since, self._last = 0.0, last
+        self._last, self._since, self._asked = last, 0.0, False
         self._before: dict[int, Any] = {}
+        self._over = threading.Event()
+        self._asking = threading.Thread(target=self._ask, name="ptofa-signals", daemon=True)
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
@@ -49,34 +51,44 @@ class Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.number is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            # Python notes that an interrupt passed an exec of text, as imports do; the process would end by SIGINT
-            # whatever exit code it is given. The next exec of text takes the note back.
-            exec("")
+        self._over.set()
+        if self._asking.is_alive():
+            self._asking.join()
         for number, before in self._before.items():
             signal.signal(number, signal.SIG_DFL if self._last else before)
         if self._before:
             sys.unraisablehook = self._unraisable
+        if self.number is not None:
+            # Python notes that an interrupt passed an exec of text, as imports do; the process would end by SIGINT
+            # whatever exit code it is given. The next exec of text takes the note back.
+            exec("")
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        first = self.number is None
-        if first:
+        asked, self._asked = self._asked, False
+        if self._over.is_set():
+            return
+        if self.number is None:
             self.number, self._since = number, time.monotonic()
-            signal.signal(signal.SIGALRM, self._look)
-            signal.setitimer(signal.ITIMER_REAL, GLANCE, GLANCE)
-        if first or time.monotonic() > self._since + GRACE:
+            self._asking.start()
+            raise KeyboardInterrupt
+        if not _handled() if asked else time.monotonic() > self._since + GRACE:
             raise KeyboardInterrupt
 
-    def _look(self, number: int, frame: FrameType | None) -> None:
-        handled = sys.exc_info()[1]
-        while handled is not None:
-            if isinstance(handled, KeyboardInterrupt):
-                return
-            handled = handled.__context__
-        raise KeyboardInterrupt
+    def _ask(self) -> None:
+        """Send the signal to the command again and again, for `_heard` to see whether the first one is minded."""
+        assert self.number is not None
+        while not self._over.wait(GLANCE):
+            self._asked = True
+            signal.pthread_kill(threading.main_thread().ident or 0, self.number)
 
     def _dropped(self, what: Any) -> None:
         if not isinstance(what.exc_value, KeyboardInterrupt):
             self._unraisable(what)
+
+
+def _handled() -> bool:
+    """Whether an interrupt is being handled where the program is now."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None

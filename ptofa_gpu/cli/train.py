@@ -29,7 +29,7 @@ from ptofa_gpu.cli._shared import (
     say,
     table_reader,
 )
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.errors import InputError, PtofaError
 
 if TYPE_CHECKING:
     from ptofa_gpu.prediction.model import RevenueModel
@@ -217,9 +217,12 @@ def _say_what_is_kept(folder: Path, context: typer.Context) -> None:
     if not (folder / LAST).is_file():
         typer.echo("ptofa: no epoch was done, so nothing is kept", err=True)
         return
-    from ptofa_gpu.prediction.checkpoints import progress_of
+    from ptofa_gpu.prediction.checkpoints import settle
 
-    done, best = progress_of(folder / LAST)
+    try:
+        done, best = settle(folder)
+    except PtofaError:  # a full disk, mostly, which has been said
+        done, best = 0, None
     if best is not None:
         typer.echo(
             f"ptofa: the best model so far, of epoch {best} of {done} (not calibrated yet), is kept in {folder / BEST}",

@@ -116,11 +116,21 @@ class WholeFiles(TorchCheckpointIO):
         write_tensors(checkpoint, path)
 
 
-def progress_of(last: Path, monitor: str = "val_loss") -> tuple[int, int | None]:
-    """Epochs that the run of a ``last.ckpt`` has done, and which of them was the best, counted from 1."""
-    rows, epoch = _read(last)
+def settle(folder: Path) -> tuple[int, int | None]:
+    """After a run that ended early: see to it that its ``best.ckpt`` is its best epoch's, whenever it was cut.
+
+    Returns
+    -------
+    tuple
+        Epochs done, and which of them was the best, counted from 1; None where none was any good.
+    """
+    rows, epoch = _read(folder / LAST)
+    monitor = "val_loss" if any("val_loss" in row for row in rows) else "train_loss"
     best = best_row(rows, monitor)
-    return epoch + 1, None if best is None else int(best["epoch"]) + 1
+    if best is None:
+        return epoch + 1, None
+    take_over(folder / LAST, folder, monitor)
+    return epoch + 1, int(best["epoch"]) + 1
 
 
 def take_over(resume: Path, folder: Path, monitor: str) -> None:
