@@ -120,10 +120,8 @@ def require_space(path: str | os.PathLike[str], size: int) -> None:
     system = os.statvfs(_nearest(Path(os.path.realpath(path))))
     free = system.f_bavail * system.f_frsize
     if system.f_blocks and free < size:
-        raise OutputError(
-            f"{path} cannot be written: it takes at least {size:,} bytes, and {free:,} are free there. Free some "
-            "space, or choose another place."
-        )
+        why = f"it takes at least {size:,} bytes, and {free:,} are free there" if free else "no space is left there"
+        raise OutputError(f"{path} cannot be written: {why}. Free some space, or choose another place.")
 
 
 def make_folder(path: Path) -> None:

@@ -115,8 +115,8 @@ def allocate(
         plan = _SOLVERS[method](problem, where, watch, chosen)
     except BaseException as e:
         _let_go(e)
-        if isinstance(e, SystemError) and isinstance(e.__cause__, KeyboardInterrupt):
-            raise KeyboardInterrupt from e  # it came while compiled code returned, which only says that it failed
+        if _was_interrupted(e):
+            raise KeyboardInterrupt from e
         raise
     finally:
         watch.close()
@@ -127,6 +127,14 @@ def allocate(
         words = "the time includes compiling the CPU code, once an installation; the next call is quicker"
         plan.note = f"{plan.note}; {words}" if plan.note else words
     return plan
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C came while compiled code returned, which then says, maybe several times, that it failed."""
+    cause: BaseException | None = error
+    while isinstance(cause, SystemError):
+        cause = cause.__cause__
+    return cause is not error and isinstance(cause, KeyboardInterrupt)
 
 
 def _let_go(error: BaseException) -> None:

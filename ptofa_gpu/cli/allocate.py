@@ -151,7 +151,7 @@ def allocate(
     phases.done("read")
     problem = AllocationProblem.from_frames(*tables, k, excluded=pairs, missing=missing.value)
     del tables, pairs
-    require_space(output, problem.n_customers * BYTES_A_ROW)
+    require_space(output, min(problem.slots, int(problem.quota.sum())) * BYTES_A_ROW)
     progress = True if sys.stderr.isatty() else None
     phases.done("check")
     with c_stdout_to(2) if method is Method.reference else nullcontext():

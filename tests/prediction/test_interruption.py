@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import ptofa_gpu as ptofa
+from ptofa_gpu.prediction.checkpoints import settle
 from ptofa_gpu.prediction.schema import Schema
 from ptofa_gpu.prediction.training import fit
 from tests.prediction.test_model import weights
@@ -91,3 +92,28 @@ def test_constant_features_are_learned_around(world, tmp_path):
     result = fit(model, module, max_epochs=2, directory=tmp_path, **SETTINGS)
     assert result.best["val_auc"] > 0.7
     assert np.isfinite(ptofa.expected_revenue(model, people, world.funds)).all()
+
+
+def test_a_run_that_was_cut_after_it_had_stopped_early_ends_where_it_did(world, tmp_path):
+    given = {"max_epochs": 20, "patience": 1, "progress": None, "logger": None}
+    straight = world.model(lr=0.03)
+    done = fit(straight, world.module(), directory=tmp_path, **given)
+    assert len(done.history) < 20
+    # as after an interruption while it was being calibrated, and of what was calibrated already
+    resumed = world.model(lr=0.03)
+    again = fit(resumed, world.module(), directory=tmp_path, resume=done.last_path, **given)
+    assert again.history == done.history
+    assert again.calibration == done.calibration
+    assert torch.equal(weights(straight), weights(resumed))
+
+
+def test_what_is_settled_after_a_cut_is_the_best_epoch_whenever_it_was(world, tmp_path):
+    result = fit(world.model(debias=None), world.module(), max_epochs=2, directory=tmp_path, **SETTINGS)
+    best = result.best_path.read_bytes()
+    assert settle(tmp_path) == (2, result.best_epoch + 1)
+    assert result.best_epoch == 1  # so it is the last one, too, and may be cut off before it is written twice
+    result.best_path.unlink()
+    assert settle(tmp_path) == (2, 2)
+    kept = ptofa.RevenueModel.load(result.best_path)
+    result.best_path.write_bytes(best)
+    assert torch.equal(weights(kept), weights(ptofa.RevenueModel.load(result.best_path)))
