@@ -24,14 +24,13 @@ def flow_plan(problem: AllocationProblem, pairs: Pairs) -> np.ndarray:
     graph = require("ortools.graph.python.min_cost_flow", "solver='ortools'")
     n_customers, n_funds, k = problem.n_customers, problem.n_funds, problem.k
     # Supplies may stay unsent (largest flow first, then least cost): in every case the fullest plans are compared.
-    # No fund takes more than one exposure a customer, so quotas beyond U only make capacities overflow.
-    quota = np.minimum(problem.quota, n_customers)
+    quota = problem.attainable(problem.quota)
     slots = np.full(n_customers, k, np.int64) if problem.slots_of is None else problem.slots_of.astype(np.int64)
     supplies = np.concatenate([slots, -quota])
     if problem.has_ranges:
         # Funds pass on to two nodes, exposures up to the low ends and those above: what the two ask for is what the
         # best plan delivers, so a largest flow meets as much of the low ends as can be.
-        low = np.minimum(problem.quota_low, n_customers)
+        low = problem.attainable(problem.quota_low)
         feasibility = problem.feasibility()
         towards_low = int((problem.quota_low - feasibility.shortfall).sum())
         supplies[n_customers:] = 0

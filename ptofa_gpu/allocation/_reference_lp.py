@@ -69,7 +69,7 @@ def lp_plan(
     one, pair = np.ones(count), np.arange(count)
     of_customer = csr_array((one, (pairs.customer, pair)), shape=(n_customers, count))
     of_fund = csr_array((one, (pairs.fund, pair)), shape=(n_funds, count))
-    quota = np.minimum(problem.quota, n_customers).astype(np.float64)
+    quota = problem.attainable(problem.quota).astype(np.float64)
     x = cp.Variable(count, boolean=True) if integer else cp.Variable(count, bounds=[0, 1])
 
     feasibility = problem.feasibility()
@@ -86,7 +86,7 @@ def lp_plan(
     else:
         limits.append(cp.sum(x) == delivered)  # infeasible instance: the fullest plans
     if problem.has_ranges:
-        low = np.minimum(problem.quota_low, n_customers).astype(np.float64)
+        low = problem.attainable(problem.quota_low).astype(np.float64)
         if feasibility.shortfall.any():  # as near to the low ends as can be
             y = cp.Variable(n_funds, bounds=[0, low])
             limits += [y <= of_fund @ x, cp.sum(y) == int((problem.quota_low - feasibility.shortfall).sum())]

@@ -160,17 +160,14 @@ def _compiled_functions() -> int:
 def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: OptimalOptions) -> AllocationPlan:
     from ptofa_gpu.allocation.certificate import check_prices, dual_bound, shadow_prices, with_left_out
     from ptofa_gpu.allocation.optimal import optimal
-    from ptofa_gpu.allocation.repair import complete, keep_to_quotas
 
     feasible = _require_feasible(problem, options.on_infeasible)
     warm_start = None if options.warm_start is None else check_prices(problem, options.warm_start, "warm_start")
     core = problem.core()
     found = optimal(core.problem, _blocks(core.problem, device, options), watch, warm_start)
     funds = found.funds
-    if not found.complete:  # the time is up; a plan must keep the rules
-        funds, revenue = to_device(funds, "cpu"), _blocks(core.problem, "cpu", options)
-        keep_to_quotas(core.problem, funds, revenue)
-        complete(core.problem, funds, revenue, Watch(0, None, None), hurried=True)
+    if not found.complete:
+        funds = _in_a_hurry(core.problem, funds, options)
     plan = _plan(problem, to_device(funds, device), "optimal", device, options)
     if feasible:
         plan.price = with_left_out(core, found.price, under=problem.case == "under")
@@ -186,6 +183,15 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: Opt
         proof = shadow_prices(problem, plan.funds)
         plan.price, plan.bound = proof.price, proof.bound
     return plan
+
+
+def _in_a_hurry(problem: AllocationProblem, funds: Any, options: Options) -> np.ndarray:
+    """`funds`, on the host, made a plan that keeps the rules: the time is up, and that matters more than revenue."""
+    from ptofa_gpu.allocation.repair import complete, keep_to_quotas
+
+    funds, revenue = to_device(funds, "cpu"), _blocks(problem, "cpu", options)
+    keep_to_quotas(problem, funds, revenue)
+    return complete(problem, funds, revenue, Watch(0, None, None), hurried=True)
 
 
 #: Exposures worth less than the largest by so many powers of two are those that rounding to units may decide; what it
@@ -236,7 +242,10 @@ def _heuristic(problem: AllocationProblem, device: Any, watch: Watch, options: H
     revenue = _blocks(problem, device, options)
     funds = heuristic(problem, revenue, options.tail, watch)
     if options.repair:
-        funds = complete(problem, funds, revenue, watch)
+        if not watch.timed_out:
+            funds = complete(problem, funds, revenue, watch)
+        if watch.timed_out:
+            funds = to_device(_in_a_hurry(problem, funds, options), device)
     return _plan(problem, funds, "heuristic", device, options if options.repair else None)
 
 

@@ -37,7 +37,7 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
     tail : {"zero", "drop", "inf"}
         See `score_and_pick`.
     watch : Watch
-        Told of progress; stops the work when the time is up.
+        Told of progress; stops the work when the time is up: the plan is then that of the customers served so far.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
     picks = xp.empty((n_customers, problem.k), xp.int16)
     key = xp.zeros(n_customers, xp.uint64)
     done = xp.zeros(n_customers, xp.uint8)
-    open_quota = problem.quota.copy()
+    open_quota = problem.attainable(problem.quota)
 
     def limits(lo: int, hi: int) -> tuple[Any, Any, Any]:
         return tolerance[lo:hi], risk, None if mask is None else mask[lo:hi]
@@ -78,13 +78,15 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
         served = none.size
         rest = None if mask is None else mask[at]
         sums -= column_sums(revenue.rows(at), tolerance[at], risk, rest, shift)
-    while (open_quota > 0).any() and served < n_customers:
+    while (open_quota > 0).any() and served < n_customers and not watch.expired():
         is_open = open_quota > 0
         alpha = np.zeros(n_funds)
         alpha[is_open] = np.ldexp(sums[is_open].astype(np.float64), -shift) / open_quota[is_open]
         for lo, hi, block in revenue.iterate():
             waiting = done[lo:hi]
             score_and_pick(block, *limits(lo, hi), waiting, alpha, is_open, tail, key[lo:hi], picks[lo:hi])
+            if hi < n_customers and watch.expired():
+                return chosen  # nothing of this round is in it yet
         close_slots(problem, picks)
         cut = find_cut(key, picks, done, open_quota)
         before = served
@@ -95,8 +97,6 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
             sums -= gone
             served += committed
         watch.advance(served - before)
-        if watch.expired():
-            break
     return chosen
 
 

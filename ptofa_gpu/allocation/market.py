@@ -44,8 +44,11 @@ class Market:
         self.shift = int(60 - key_bits(self.funds + 1) - np.frexp(bonus)[1])
         self.scale = 2.0**self.shift
         self.bonus = float(np.rint(bonus * self.scale))
-        low = problem.quota_low if problem.has_ranges else np.zeros(self.funds)
-        self.quotas = Quotas(low.astype(np.float64), problem.quota.astype(np.float64), self.case == "exact")
+        low = problem.attainable(problem.quota_low) if problem.has_ranges else np.zeros(self.funds)
+        high = problem.attainable(problem.quota)
+        if self.case == "exact" and int(high.sum()) < self.slots:  # some fund has bought more than it can have
+            self.case = "under"
+        self.quotas = Quotas(low.astype(np.float64), high.astype(np.float64), self.case == "exact")
         # a fund short of its lower bound is worth a bonus of its own: its price may fall as far below 0
         self.floor = np.where(low > 0, -self.bonus, 0.0)
         self.ceiling = 2.0 * self.bonus

@@ -73,6 +73,8 @@ def optimal(
     complete = plan.put_right()
     watch.advance(everyone.rows - everyone.rows // 2)
     price = market.currency(plan.price) if problem.max_revenue else np.zeros(problem.n_funds)
+    never_full = problem.quota > problem.attainable(problem.quota)
+    price[never_full] = np.minimum(price[never_full], 0.0)  # where everybody has it, they keep it at 0 too
     bound = _bound(problem, everyone, price)
     everyone.put_in_order(plan.chosen)
     return Optimum(plan.chosen, price, bound, complete, everyone.count, plan.moves)

@@ -306,6 +306,12 @@ class AllocationProblem:
         """Whether low ends matter: funds may get less than their quota, and some not as little as nothing."""
         return self.case == "over" and bool(self.quota_low.any())
 
+    def attainable(self, ends: np.ndarray) -> np.ndarray:
+        """Quotas, or ends of them, with no more for any fund than there are customers with a slot: no plan shows a fund
+        to anybody twice. What an allocator looks for never depends on numbers beyond that."""
+        has_slot = self.n_customers if self.slots_of is None else int(np.count_nonzero(self.slots_of))
+        return np.minimum(ends, has_slot)
+
     @property
     def case(self) -> Literal["under", "exact", "over"]:
         """How the quotas (high ends) compare with the slots: ``under`` leaves slots empty, ``over`` makes them upper

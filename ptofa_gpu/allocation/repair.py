@@ -58,8 +58,9 @@ def complete(
             chosen[own <= j, j] = CLOSED
     repair = _Repair(problem, chosen, revenue, watch, hurried)
     if problem.has_ranges:
-        repair.run(problem.quota_low, problem.quota_low)
-    repair.run(problem.quota, None)
+        low = problem.attainable(problem.quota_low)
+        repair.run(low, low)
+    repair.run(problem.attainable(problem.quota), None)
     chosen[chosen == CLOSED] = EMPTY
     if repair.moves:
         put_in_order(chosen, revenue)

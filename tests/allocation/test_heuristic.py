@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from time import sleep
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
-from ptofa_gpu.errors import InfeasibleError
+from ptofa_gpu.allocation.heuristic import heuristic
+from ptofa_gpu.allocation.watch import Watch
+from ptofa_gpu.errors import AllocationError, InfeasibleError, InputError
 from tests.allocation.oracles import algorithm1, check_limits, max_flow, slots_of
 from tests.allocation.strategies import general_instances, instances
 
@@ -27,7 +31,8 @@ def check_against_the_sequential_algorithm(arguments, tail):
     """Bit for bit without repair; complete wherever the instance is feasible with it."""
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, method="heuristic", device="cpu", tail=tail, repair=False)
-    expected = algorithm1(problem.revenue, problem.eligible, problem.quota, slots_of(problem), tail)
+    quota = np.minimum(problem.quota, np.count_nonzero(slots_of(problem)))  # more is as much as everybody
+    expected = algorithm1(problem.revenue, problem.eligible, quota, slots_of(problem), tail)
     np.testing.assert_array_equal(plan.funds[:, : expected.shape[1]], expected)
     repaired = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, on_infeasible="relax").verify()
     check_limits(problem, repaired.funds)
@@ -119,6 +124,108 @@ def test_time_limit_is_reported():
     plan = ptofa.allocate(problem, "heuristic", device="cpu", time_limit=0.0, repair=False)
     assert plan.status == "time_limit"
     assert plan.exposures.sum() < 5000
+
+
+@many
+@given(
+    st.one_of(
+        instances(max_customers=200, max_funds=20), general_instances(max_customers=200, max_funds=20, ranges=False)
+    ),
+    st.sampled_from([0.0, 1e-5, 1e-4, 1e-3, 1e-2]),
+    st.integers(1, 300),
+)
+def test_an_expired_plan_keeps_the_rules(arguments, limit, block_rows):
+    """Wherever the time ends: before the first round, in a round, between two, in the repair, or not at all."""
+    problem = ptofa.AllocationProblem(**arguments)
+    options = {"time_limit": limit, "block_rows": block_rows, "on_infeasible": "relax"}
+    plan = ptofa.allocate(problem, "heuristic", device="cpu", **options).verify()
+    check_limits(problem, plan.funds)
+    assert plan.exposures.sum() == problem.feasibility().delivered
+    if plan.status != "time_limit":
+        whole = ptofa.allocate(problem, "heuristic", device="cpu", on_infeasible="relax")
+        np.testing.assert_array_equal(plan.funds, whole.funds)
+        assert plan.status == whole.status
+    if limit == 0.0 and problem.quota.any():
+        assert plan.status == "time_limit"
+
+
+class Stopping(Watch):
+    """Its time is up when it has been asked so often."""
+
+    def __init__(self, n: int):
+        super().__init__(0, None, None)
+        self.left = n
+
+    def expired(self) -> bool:
+        self.left -= 1
+        self.timed_out |= self.left < 0
+        return self.timed_out
+
+
+@quick
+@given(general_instances(max_customers=100, max_funds=12, ranges=False), st.integers(0, 12), st.integers(1, 120), TAILS)
+def test_an_expired_result_of_the_paper_is_the_beginning_of_it(arguments, asked, block_rows, tail):
+    problem = ptofa.AllocationProblem(**arguments)
+    whole = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, repair=False).funds
+    watch = Stopping(asked)
+    some = heuristic(problem, problem.revenue_blocks(block_rows), tail, watch)
+    served = (some >= 0).any(1)
+    np.testing.assert_array_equal(some[served], whole[served])
+    assert served.sum() <= (whole >= 0).any(1).sum()
+    if not watch.timed_out:
+        np.testing.assert_array_equal(some, whole)
+
+
+@pytest.mark.parametrize("asked", [0, 1, 3, 6, 9])
+@pytest.mark.parametrize("k", [1, 3])
+def test_time_that_is_up_in_the_repair_leaves_nothing_out(asked, k, monkeypatch):
+    from ptofa_gpu.allocation import api
+
+    rng = np.random.default_rng(k)
+    E = rng.lognormal(0, 1, (3000, 8))
+    tolerance, risk = rng.integers(1, 5, 3000), np.array([1, 1, 1, 2, 2, 3, 3, 4])
+    noise = np.where(tolerance[:, None] >= risk, rng.gumbel(size=E.shape), -np.inf)
+    quota = np.bincount(np.argsort(-noise, axis=1)[:, :k].ravel(), minlength=8)
+    problem = ptofa.AllocationProblem(E, quota, k, tolerance, risk)
+    monkeypatch.setattr(api, "Watch", lambda *given: Stopping(asked) if given[0] else Watch(*given))
+    plan = ptofa.allocate(problem, "heuristic", device="cpu").verify()
+    assert plan.status == "time_limit"
+    assert plan.unfilled == 0
+
+
+def test_an_expired_result_of_the_paper_is_no_whole_plan():
+    problem = ptofa.AllocationProblem(np.random.default_rng(0).random((5000, 6)), [1000, 1000, 1000, 1000, 500, 500])
+    plan = ptofa.allocate(problem, "heuristic", device="cpu", time_limit=0.0, repair=False)
+    assert plan.status == "time_limit"
+    with pytest.raises(AllocationError, match="exposures of all funds are missing"):
+        plan.verify()
+
+
+@pytest.mark.parametrize("limit", [0.0, 1e-4, 1e-2])
+def test_an_expired_plan_out_of_a_file_keeps_the_rules(tmp_path, limit):
+    rng = np.random.default_rng(1)
+    E = rng.random((20_000, 6)).astype(np.float32)
+    np.save(tmp_path / "E.npy", E)
+    for revenue in (tmp_path / "E.npy", [E[:7000], E[7000:]]):
+        problem = ptofa.AllocationProblem(revenue, [9_000, 9_000, 6_000, 6_000, 5_000, 5_000], 2)
+        plan = ptofa.allocate(problem, "heuristic", device="cpu", time_limit=limit, block_rows=3000).verify()
+        assert plan.unfilled == 0
+
+
+def test_time_that_is_up_when_all_is_done_changes_nothing():
+    problem = ptofa.AllocationProblem(np.random.default_rng(0).random((500, 4)), [500, 0, 0, 0])
+    told = []
+    plan = ptofa.allocate(
+        problem, "heuristic", device="cpu", time_limit=0.5, progress=lambda d, n: told.append(d) or sleep(0.6)
+    )
+    assert told == [500]
+    assert plan.verify().status == "feasible"
+
+
+def test_ranges_are_refused_whatever_the_time():
+    problem = ptofa.AllocationProblem(np.ones((4, 2)), [[1, 4], [1, 4]])
+    with pytest.raises(InputError, match="no quota ranges"):
+        ptofa.allocate(problem, "heuristic", device="cpu", time_limit=0.0)
 
 
 def test_progress_reaches_the_end():
