@@ -61,7 +61,7 @@ def heuristic(problem: AllocationProblem, revenue: RevenueBlocks, tail: Tail, wa
     picks = xp.empty((n_customers, problem.k), xp.int16)
     key = xp.zeros(n_customers, xp.uint64)
     done = xp.zeros(n_customers, xp.uint8)
-    open_quota = problem.attainable(problem.quota)
+    open_quota = problem.quota.copy()  # as said: a fund's speed depends on it
 
     def limits(lo: int, hi: int) -> tuple[Any, Any, Any]:
         return tolerance[lo:hi], risk, None if mask is None else mask[lo:hi]

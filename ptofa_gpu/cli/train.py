@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptofa_gpu._text import visible
 from ptofa_gpu._files import check_output, require_space
+from ptofa_gpu._text import visible
 from ptofa_gpu.cli._run_folder import BEST, LAST, check_run, facts_of, run_folder
 from ptofa_gpu.cli._shared import (
     TABLE,

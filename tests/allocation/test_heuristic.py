@@ -31,8 +31,7 @@ def check_against_the_sequential_algorithm(arguments, tail):
     """Bit for bit without repair; complete wherever the instance is feasible with it."""
     problem = ptofa.AllocationProblem(**arguments)
     plan = ptofa.allocate(problem, method="heuristic", device="cpu", tail=tail, repair=False)
-    quota = np.minimum(problem.quota, np.count_nonzero(slots_of(problem)))  # more is as much as everybody
-    expected = algorithm1(problem.revenue, problem.eligible, quota, slots_of(problem), tail)
+    expected = algorithm1(problem.revenue, problem.eligible, problem.quota, slots_of(problem), tail)
     np.testing.assert_array_equal(plan.funds[:, : expected.shape[1]], expected)
     repaired = ptofa.allocate(problem, "heuristic", device="cpu", tail=tail, on_infeasible="relax").verify()
     check_limits(problem, repaired.funds)
