@@ -16,7 +16,8 @@ class SchemaError(InputError):
 
     def __init__(self, what: str, problems: list[str]):
         self.problems = list(problems)
-        super().__init__(what + "".join(f"\n  - {p}" for p in self.problems))
+        alone = len(self.problems) == 1
+        super().__init__(f"{what} {self.problems[0]}" if alone else what + "".join(f"\n  - {p}" for p in self.problems))
 
 
 class InfeasibleError(PtofaError):
