@@ -195,14 +195,14 @@ def _in_a_hurry(problem: AllocationProblem, funds: Any, options: Options) -> np.
 
 
 #: Exposures worth less than the largest by so many powers of two are those that rounding to units may decide; what it
-#: may cost is said from this share of their revenue on.
-RESOLVED, WORTH_SAYING = 24, 1e-6
+#: may cost is said from this share of their revenue on, where they are such a share of all.
+RESOLVED, WORTH_SAYING, MANY = 24, 1e-4, 0.1
 
 
 def _hides_the_rest(plan: AllocationPlan) -> bool:
-    """Whether what is left open is little beside the largest values and much beside all that are far smaller."""
-    rest = plan.revenue_below(RESOLVED)
-    return plan.bound - plan.objective > WORTH_SAYING * rest > 0
+    """Whether what is left open is little beside the largest values and much beside many that are far smaller."""
+    count, rest = plan.below(RESOLVED)
+    return count > MANY * int(plan.exposures.sum()) and plan.bound - plan.objective > WORTH_SAYING * rest
 
 
 def _say_what_rounding_costs(plan: AllocationPlan) -> None:

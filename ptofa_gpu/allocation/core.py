@@ -89,7 +89,7 @@ def _copy(problem: AllocationProblem) -> AllocationProblem:
 
 def find_largest(problem: AllocationProblem) -> tuple[int, int, float]:
     """Customer row, fund and value of the largest |E| that can be chosen; the first of equal ones."""
-    for lo, hi, block in problem.host_blocks():
+    for lo, hi, block in problem._rows.on("cpu").iterate(max(1, (1 << 20) // problem.n_funds)):
         size = np.where(problem._may_be_chosen(lo, hi), np.abs(block), -1)
         if size.max() == np.float32(problem.max_revenue):
             u, f = np.unravel_index(int(size.argmax()), size.shape)

@@ -87,14 +87,15 @@ class AllocationPlan:
         """(bound - objective) / sum of |E| over what was chosen."""
         return relative_gap(self.bound, self.objective, self._magnitude)
 
-    def revenue_below(self, powers: int) -> float:
-        """Sum of |E| over exposures worth less than about 2^-powers of the largest (less constants of rows, if any)."""
+    def below(self, powers: int) -> tuple[int, float]:
+        """How many exposures at least are worth less than about 2^-powers of the largest (but not nothing), and the sum
+        of their |E|; both less constants of rows, if any."""
         sums = self._sums.reshape(2, -1).copy()
         there = np.flatnonzero(sums.any(0))
         if not there.size:
-            return 0.0
+            return 0, 0.0
         sums[:, max(0, int(there[-1]) - powers) :] = 0
-        return in_currency(exact_sums(sums)[1])
+        return int(sums.sum()) >> 24, in_currency(exact_sums(sums)[1])  # each mantissa is below 2^24
 
     @property
     def shortfall(self) -> np.ndarray:
