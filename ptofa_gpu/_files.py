@@ -1,6 +1,6 @@
 """Writing files so that a reader finds the whole file or none, and finding the files that travel with the package.
 
-What is being written has a temporary name, ``.ptofa-XXXXXXXXXXXX.part``, and its process holds a lock on it. A process
+What is being written has a temporary name, ``.ptofa-<random>.part``, and its process holds a lock on it. A process
 that is killed leaves it there without one: who writes in the same folder next removes it.
 """
 
