@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
 from typing import Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import listed
 from ptofa_gpu._id_arrays import as_ids
 from ptofa_gpu._id_keys import WHOLE
 from ptofa_gpu.allocation.blocks import RevenueBlocks
@@ -110,8 +110,6 @@ def _priority(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any)
         mean = np.ldexp(sums.astype(np.float64), -shift) / np.maximum(problem.eligible_counts(), 1)
         return [int(f) for f in np.argsort(-mean, kind="stable")]
     axis = problem.axes[1]
-    if isinstance(priority, Set):
-        raise InputError(f"priority is a set, which has no order; it needs the {n} funds in the order they choose in.")
     if (
         hasattr(priority, "index")
         and hasattr(priority, "tolist")
@@ -121,9 +119,8 @@ def _priority(problem: AllocationProblem, revenue: RevenueBlocks, priority: Any)
     places = axis.in_order(priority, "priority")
     if places is not priority:  # each fund's place, by label
         return _by_place(np.asarray(places), n)
-    if isinstance(priority, (str, bytes)) or not isinstance(priority, Iterable):
-        raise InputError(f"priority is {priority!r}; it needs the {n} funds in the order in which they choose.")
-    given = as_ids(list(priority), "priority")
+    in_turn = listed("priority", priority, f"the {n} funds in the order in which they choose")
+    given = as_ids(in_turn, "priority")
     order = np.asarray(given) if given.kind == WHOLE else axis.positions(given, "priority")
     if given.missing is not None or sorted(order.tolist()) != list(range(n)):
         raise InputError(f"priority must name each of the {n} funds (0..{n - 1}) once; it is {given.tolist()[:20]}.")

@@ -258,6 +258,7 @@ def test_priorities_by_index_name_or_place(world, priority):
         (["bond", "mix", "gold"], "no fund of the revenue"),
         ("bond", "priority is 'bond'"),
         (3, "priority is 3"),
+        (np.array(2), "priority is array"),
         ([None, 1, 2], "each of the 3 funds"),
     ],
 )
@@ -343,7 +344,7 @@ def test_odd_forms_of_revenue_and_prices():
             ptofa.allocate(problem, warm_start=price)
     with pytest.raises(InputError, match="max_memory is True"):
         ptofa.allocate(problem, max_memory=True)
-    with pytest.raises(InputError, match="a set, which has no order"):
+    with pytest.raises(InputError, match=r"of type set\); it must be a list of the 3 funds in the order"):
         ptofa.allocate(problem, "manual", priority={"a", "b", "c"})
     by_list = ptofa.allocate(problem, "manual", priority=["c", "b", "a"])
     np.testing.assert_array_equal(
