@@ -16,7 +16,7 @@ from ptofa_gpu._arguments import instance, progress_of, seed_of
 from ptofa_gpu.allocation._exact import rounded_up
 from ptofa_gpu.allocation.blocks import RevenueBlocks
 from ptofa_gpu.allocation.core import find_largest
-from ptofa_gpu.allocation.memory import require_memory
+from ptofa_gpu.allocation.memory import exchange_bytes, require_memory
 from ptofa_gpu.allocation.options import (
     METHODS,
     HeuristicOptions,
@@ -31,7 +31,7 @@ from ptofa_gpu.allocation.plan import OPTIMAL_GAP, AllocationPlan, decide_status
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.allocation.watch import Watch
 from ptofa_gpu.device import resolve_device, to_device
-from ptofa_gpu.errors import InfeasibleError, PtofaWarning
+from ptofa_gpu.errors import InfeasibleError, OutOfMemoryError, PtofaWarning
 
 __all__ = ["METHODS", "Method", "allocate"]
 
@@ -94,7 +94,10 @@ def allocate(
     DeviceError
         ``device="cuda"`` without a usable GPU.
     OutOfMemoryError
-        The customers and a block of E (for ``reference`` all of E) do not fit in memory; nothing was allocated.
+        What the method needs by estimate does not fit in ``max_memory`` or in what there is: the customers and a block
+        of E; for ``optimal`` 280 bytes for each pair of funds, too; for ``reference`` some 100 bytes (OR-Tools) to
+        2,200 for each pair of a customer and a fund. The work has not begun then. Also where memory runs out on the
+        way.
 
     Examples
     --------
@@ -117,6 +120,11 @@ def allocate(
         _let_go(e)
         if _was_interrupted(e):
             raise KeyboardInterrupt from e
+        if isinstance(e, MemoryError) and not isinstance(e, OutOfMemoryError):
+            raise OutOfMemoryError(
+                f"memory ran out in method={method!r} with {problem.n_customers:,} customers x {problem.n_funds:,} "
+                f"funds: {str(e) or 'no more could be had'}. Free some, or use fewer funds or customers."
+            ) from e
         raise
     finally:
         watch.close()
@@ -161,10 +169,17 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: Opt
     from ptofa_gpu.allocation.certificate import check_prices, dual_bound, shadow_prices, with_left_out
     from ptofa_gpu.allocation.optimal import optimal
 
+    for_pairs = exchange_bytes(problem.n_funds)
+    require_memory(
+        for_pairs,
+        f"method='optimal' with {problem.n_funds:,} funds looks at swaps between all pairs of them, which",
+        "Use method='heuristic', or fewer funds.",
+        options.max_memory,
+    )
     feasible = _require_feasible(problem, options.on_infeasible)
     warm_start = None if options.warm_start is None else check_prices(problem, options.warm_start, "warm_start")
     core = problem.core()
-    found = optimal(core.problem, _blocks(core.problem, device, options), watch, warm_start)
+    found = optimal(core.problem, _blocks(core.problem, device, options, for_pairs), watch, warm_start)
     funds = found.funds
     if not found.complete:
         funds = _in_a_hurry(core.problem, funds, options)
@@ -220,9 +235,9 @@ def _say_what_rounding_costs(plan: AllocationPlan) -> None:
     )
 
 
-def _blocks(problem: AllocationProblem, device: Any, options: Options) -> RevenueBlocks:
-    """E on the device that does the work, in blocks that fit."""
-    return problem.revenue_blocks(options.block_rows, options.max_memory, device)
+def _blocks(problem: AllocationProblem, device: Any, options: Options, on_host: int = 0) -> RevenueBlocks:
+    """E on the device that does the work, in blocks that fit beside so many bytes `on_host`."""
+    return problem.revenue_blocks(options.block_rows, options.max_memory, device, on_host=on_host)
 
 
 def _require_feasible(problem: AllocationProblem, on_infeasible: str) -> bool:
@@ -264,19 +279,13 @@ def _topk(problem: AllocationProblem, device: Any, watch: Watch, options: Option
 def _reference(problem: AllocationProblem, device: Any, watch: Watch, options: ReferenceOptions) -> AllocationPlan:
     from ptofa_gpu.allocation.reference import solve_reference
 
-    require_memory(
-        problem.revenue_blocks().nbytes,
-        "method='reference' holds all of E, which",
-        "Use method='optimal', which works by blocks.",
-        max_memory=options.max_memory,
-    )
-    _require_feasible(problem, options.on_infeasible)
     solution = solve_reference(
         problem,
         solver=options.solver,
         integer=options.integer,
         time_limit=None if math.isinf(watch.limit) else watch.limit,
         on_infeasible=options.on_infeasible,
+        max_memory=options.max_memory,
     )
     plan = _plan(problem, solution.funds.astype(np.int16), "reference", "cpu", options)
     plan.price, plan.bound = solution.price, solution.bound

@@ -21,9 +21,19 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
 
 
+#: Bytes that swaps and the graph of the funds take for each pair of funds, as measured (233 to 280); and bytes that an
+#: allocation may take in any case, which are not counted.
+FUND_PAIR, UNCOUNTED = 280, 4 << 20
+
+
 def customer_bytes(k: int) -> int:
     """Bytes a customer that any allocator needs beyond E: keys, picks, the plan, and what is looked at on the way."""
     return 40 + 8 * k
+
+
+def exchange_bytes(n_funds: int) -> int:
+    """Bytes that an exact exchange takes for the pairs of funds, beyond what is not counted."""
+    return max(0, FUND_PAIR * (n_funds + 1) ** 2 - UNCOUNTED)
 
 
 def parse_bytes(size: Any) -> int:
@@ -142,7 +152,14 @@ def _limit(device: DeviceName, max_memory: Any) -> tuple[int, str]:
 
 
 def fit_blocks(
-    revenue: RevenueBlocks, k: int, device: DeviceName, block_rows: Any = None, max_memory: Any = None, words: int = 0
+    revenue: RevenueBlocks,
+    k: int,
+    device: DeviceName,
+    block_rows: Any = None,
+    max_memory: Any = None,
+    *,
+    words: int = 0,
+    on_host: int = 0,
 ) -> RevenueBlocks:
     """E on `device`, in blocks so small that an allocator keeps within `max_memory` and what there is.
 
@@ -160,6 +177,9 @@ def fit_blocks(
         Bytes that the allocation may take beyond the problem's own data: 48 a customer (for k = 1) and one block.
     words : int
         64-bit words of exclusions a customer, which move with E.
+    on_host : int
+        Bytes that the allocator takes in host memory beside these, such as `exchange_bytes`; on a GPU they are none of
+        the device's.
 
     Raises
     ------
@@ -171,7 +191,8 @@ def fit_blocks(
     n_customers, n_funds = revenue.shape
     moved = device != revenue.source
     each = customer_bytes(k) + (8 * words + 1 if moved else 0)
-    fixed = each * n_customers
+    on_host = on_host if device == "cpu" else 0
+    fixed = each * n_customers + on_host
     if moved and rows is None and fixed + revenue.nbytes + 4 * n_funds * revenue.default_rows <= there:
         return RevenueBlocks([ArrayRows(revenue.on(device).assemble())])
     out = revenue.on(device, rows)
@@ -183,12 +204,15 @@ def fit_blocks(
     if rows is None and there >= fixed and most >= 1:
         return revenue.on(device, most // ROUND_ROWS * ROUND_ROWS or most)
     needed = fixed + a_row * (block if rows is not None else 1)
-    fits = (
-        f"Pass block_rows={most} or fewer."
-        if there >= fixed and most >= 1
-        else f"No block_rows would fit: the customers alone need {each} bytes each. Allow more, or split the customers."
-    )
+    if there >= fixed and most >= 1:
+        advice = f"Pass block_rows={most} or fewer."
+    else:
+        advice = (
+            f"No block_rows would fit: the customers alone need {each} bytes each. Allow more, or split the customers."
+        )
+    pairs = f"{on_host:,} for the pairs of funds, " if on_host else ""
     raise OutOfMemoryError(
-        f"an allocation of {n_customers:,} customers x {n_funds} funds needs {in_words(needed)}: {fixed:,} for the "
-        f"customers and {needed - fixed:,} for a block of E; {in_words(there)} {source}. {fits}"
+        f"an allocation of {n_customers:,} customers x {n_funds} funds needs {in_words(needed)}: {pairs}"
+        f"{each * n_customers:,} for the customers and {needed - fixed:,} for a block of E; {in_words(there)} "
+        f"{source}. {advice}"
     )

@@ -369,7 +369,12 @@ class AllocationProblem:
         return self._rows if whole is None else whole
 
     def revenue_blocks(
-        self, block_rows: int | None = None, max_memory: int | str | None = None, device: DeviceName | None = None
+        self,
+        block_rows: int | None = None,
+        max_memory: int | str | None = None,
+        device: DeviceName | None = None,
+        *,
+        on_host: int = 0,
     ) -> RevenueBlocks:
         """E by blocks of rows, as an allocator walks through it.
 
@@ -382,6 +387,8 @@ class AllocationProblem:
             Bytes ("2 GiB") that an allocation may take beyond the problem's own data.
         device : {"cpu", "cuda"}, optional
             Where blocks are wanted; by default where E is.
+        on_host : int
+            Bytes of host memory that the allocator takes beside 48 a customer and a block.
 
         Raises
         ------
@@ -389,7 +396,8 @@ class AllocationProblem:
             Before anything is allocated: with the bytes needed, those there are, and the block size that would fit.
         """
         words = 0 if self.mask is None else self.mask.shape[1]
-        return fit_blocks(self._rows, self.k, device or self.device, block_rows, max_memory, words)
+        where = device or self.device
+        return fit_blocks(self._rows, self.k, where, block_rows, max_memory, words=words, on_host=on_host)
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, int]]:
         """(lo, hi) pairs that cover the customers in order; fewer rows at a time where there are many funds."""

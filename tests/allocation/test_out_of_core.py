@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
 from ptofa_gpu.allocation import exchange, memory, passes, room, settle, window
+from ptofa_gpu.allocation.reference import PAIR_BYTES
 from ptofa_gpu.bench.instances import Instance, generate
 from ptofa_gpu.errors import InputError, OutOfMemoryError
 from tests.allocation.strategies import general_instances, instances
@@ -220,6 +221,33 @@ def test_an_exchange_has_no_more_memory(tmp_path, customers, funds, k, ties):
         assert used <= (40 + 8 * k) * customers + block + (4 << 20)
 
 
+PAIRS = """
+import re, sys, numpy as np, ptofa_gpu as ptofa
+def status(name):
+    return 1024 * int(re.search(name + r":\\s*(\\d+)", open("/proc/self/status").read())[1])
+def allocate(customers, funds, method):
+    revenue = np.random.default_rng(0).random((customers, funds), np.float32)
+    problem = ptofa.AllocationProblem(revenue, [customers * 97 // 100 // funds] * funds)
+    open("/proc/self/clear_refs", "w").write("5")  # the peak starts anew
+    before = status("VmRSS")
+    ptofa.allocate(problem, method, device="cpu").verify()
+    return status("VmHWM") - before
+allocate(300, 5, sys.argv[3])  # what is compiled, or loaded, is not what is measured
+print(allocate(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's record of peak memory")
+@pytest.mark.parametrize(
+    ("customers", "funds", "method"), [(2000, 512, "optimal"), (5000, 512, "optimal"), (20_000, 32, "reference")]
+)
+def test_the_estimate_is_what_pairs_take_at_most(customers, funds, method):
+    used = int(in_a_process(PAIRS, str(customers), str(funds), method))
+    estimate = memory.exchange_bytes(funds) if method == "optimal" else PAIR_BYTES["ORTOOLS"] * customers * funds
+    assert used <= estimate + memory.UNCOUNTED + 48 * customers + (4 << 20)
+    assert used >= estimate / 3
+
+
 # -- refusals --------------------------------------------------------------------------------------------------------
 E = np.random.default_rng(5).lognormal(3, 1, (5000, 8)).astype(np.float32)
 
@@ -260,10 +288,32 @@ def test_the_machine_s_memory_is_a_limit_too(tmp_path, monkeypatch):
 
 def test_the_reference_refuses_what_does_not_fit(tmp_path):
     problem = on_disk(tmp_path)
-    with pytest.raises(OutOfMemoryError, match=r"'reference' holds all of E, which needs 160,000 bytes"):
+    with pytest.raises(OutOfMemoryError, match=r"solver='ortools' holds every pair .* needs 5,600,000 bytes"):
         ptofa.allocate(problem, "reference", max_memory=100_000)
+    with pytest.raises(OutOfMemoryError, match=r"solver='highs' holds every pair .* needs 88,000,000 bytes"):
+        ptofa.allocate(problem, "reference", solver="highs", integer=True, max_memory="50 MB")
     plan = ptofa.allocate(problem, "reference", max_memory="1 GiB").verify()
     assert plan.objective == pytest.approx(ptofa.allocate(problem, "optimal", device="cpu").objective, rel=1e-9)
+
+
+@pytest.mark.parametrize(("funds", "allowed"), [(700, "100 MB"), (16_384, None)])
+def test_too_many_pairs_of_funds_are_refused_before_the_work(funds, allowed, monkeypatch):
+    monkeypatch.setattr(ptofa.AllocationProblem, "feasibility", lambda self: pytest.fail("the work has begun"))
+    problem = ptofa.AllocationProblem(np.ones((50, funds), np.float32), [1] * 40 + [0] * (funds - 40))
+    if allowed is None:
+        monkeypatch.setattr(memory, "available_memory", lambda device="cpu": 24 << 30)
+    with pytest.raises(OutOfMemoryError, match=rf"{funds:,} funds looks at swaps between all pairs of them.*needs"):
+        ptofa.allocate(problem, device="cpu", max_memory=allowed)
+
+
+def test_memory_that_runs_out_on_the_way_is_said(monkeypatch):
+    def greedy(*_):
+        return np.empty((1 << 45,), np.int8)  # no machine has so much
+
+    monkeypatch.setattr("ptofa_gpu.allocation.optimal.optimal", greedy)
+    problem = ptofa.AllocationProblem(E, [400] * 8)
+    with pytest.raises(OutOfMemoryError, match=r"ran out in method='optimal' with 5,000 customers x 8 funds: .*32"):
+        ptofa.allocate(problem, device="cpu")
 
 
 @pytest.mark.parametrize(
