@@ -6,12 +6,11 @@ import logging
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptofa_gpu._files import atomic_path
+from ptofa_gpu._files import atomic_path, scratch_folder
 from ptofa_gpu._lazy import require
 from ptofa_gpu.datasets._fetch import DATA_VARIABLE
 from ptofa_gpu.errors import ReportError
@@ -69,14 +68,14 @@ def run_notebook(
 
     papermill.engines.papermill_engines.register(_ENGINE, _engine())
     begun: list[Any] = []
-    with tempfile.TemporaryDirectory(prefix="ptofa-ipython-") as clean:
-        startup = Path(clean, "profile_default", "startup")
+    with scratch_folder() as clean:
+        startup = clean / "profile_default" / "startup"
         startup.mkdir(parents=True)
         (startup / "00-warnings.py").write_text(_WARNINGS, encoding="utf-8")
-        plain = Path(clean, "matplotlibrc")
+        plain = clean / "matplotlibrc"
         plain.touch()
-        own = {"IPYTHONDIR": clean, "MATPLOTLIBRC": str(plain), "MPLBACKEND": _BACKEND, "PYTHONSTARTUP": ""}
-        manager = _kernel_manager({**own, **_environment()})
+        own = {"IPYTHONDIR": str(clean), "MATPLOTLIBRC": str(plain), "MPLBACKEND": _BACKEND, "PYTHONSTARTUP": ""}
+        manager = _kernel_manager({**own, **_environment()}, clean / "kernel.json")
         try:
             papermill.execute_notebook(
                 str(source),
@@ -173,10 +172,15 @@ def _environment() -> dict[str, str]:
     return env
 
 
-def _kernel_manager(environment: dict[str, str]) -> type:
+def _fits_socket(connection: Path) -> bool:
+    """Whether a socket beside this file has a path that systems allow: 104 bytes at least, with its end."""
+    return len(os.fsencode(connection.with_name("kernel-ipc-5"))) < 104
+
+
+def _kernel_manager(environment: dict[str, str], connection: Path) -> type:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
-    from traitlets import CaselessStrEnum
+    from traitlets import CaselessStrEnum, Unicode
 
     spec = KernelSpec(
         argv=[sys.executable, "-c", _LAUNCH, "-f", "{connection_file}"],
@@ -188,8 +192,9 @@ def _kernel_manager(environment: dict[str, str]) -> type:
     class CleanKernelManager(AsyncKernelManager):
         #: a cell is running
         busy = False
-        # sockets in the user's own runtime folder: nobody else on the machine can read what the notebook says
-        transport = CaselessStrEnum(["tcp", "ipc"], default_value="ipc")
+        # sockets and key in a folder of the user's own: nobody else on the machine can read what the notebook says
+        transport = CaselessStrEnum(["tcp", "ipc"], default_value="ipc" if _fits_socket(connection) else "tcp")
+        connection_file = Unicode(str(connection))
 
         @property
         def kernel_spec(self) -> KernelSpec:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -339,7 +340,7 @@ def test_only_a_kernel_at_work_is_interrupted_on_shutdown(monkeypatch):
     async def signal_kernel(self, number):
         sent.append(number)
 
-    kind = _kernel_manager({})
+    kind = _kernel_manager({}, Path("kernel.json"))
     monkeypatch.setattr(KernelManager, "has_kernel", True)
     monkeypatch.setattr(kind, "_async_signal_kernel", signal_kernel)
     manager = kind()
@@ -348,6 +349,14 @@ def test_only_a_kernel_at_work_is_interrupted_on_shutdown(monkeypatch):
         asyncio.run(manager.interrupt_kernel())
         assert len(sent) == (not shutting_down or busy)
         sent.clear()
+
+
+def test_a_temporary_folder_with_a_long_name(tmp_path, monkeypatch):
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    assert run_report([write(tmp_path, "nb", "1")], output=tmp_path / "out").is_file()
+    assert names(deep) == set()
 
 
 def test_a_killed_kernel_is_an_error(tmp_path):
@@ -359,7 +368,10 @@ def test_a_killed_kernel_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_leaves_no_report_and_the_next_one_tidies_up(tmp_path, how):
+def test_a_killed_run_leaves_no_report_and_the_next_one_tidies_up(tmp_path, monkeypatch, how):
+    scratch = Path(tempfile.mkdtemp())  # short enough for the kernel's sockets
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     slow = write(tmp_path, "slow", "open('started', 'w').close()\nimport time; time.sleep(60 if n == 3 else 0)")
     command = [sys.executable, "-m", "ptofa_gpu.cli", "report", "--only", str(slow), "-o", str(tmp_path / "out")]
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
@@ -375,8 +387,11 @@ def test_a_killed_run_leaves_no_report_and_the_next_one_tidies_up(tmp_path, how)
     assert not (tmp_path / "out").exists()
     if how == signal.SIGTERM:
         assert names(tmp_path) == {"slow.ipynb"}
+        assert names(scratch) == set()
     run_report([slow], parameters={"n": 0}, output=tmp_path / "out")
     assert names(tmp_path) == {"slow.ipynb", "out"}
+    assert names(scratch) == set()
+    scratch.rmdir()
 
 
 def test_bad_requests_are_refused_before_anything_runs(tmp_path):
