@@ -19,7 +19,8 @@ WORKERS   ?= 2
 BIN   := $(VENV)/bin
 comma := ,
 STAMP := $(VENV)/.ptofa-$(subst $(comma),-,$(EXTRAS))
-CUDA  := $(wildcard kernels/*.cu kernels/*.cuh)
+ENGINE := ptofa_gpu/_engine/.built
+SOURCES := $(wildcard kernels/*/*)
 FILES := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
@@ -30,17 +31,21 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@sed -n '/^#   [A-Z]/s/^# / /p' $(MAKEFILE_LIST)
 
-setup: $(STAMP)  ## build the environment, or bring it in step with pyproject.toml and constraints.txt
+setup: $(STAMP) $(ENGINE)  ## build the environment, or bring it in step with pyproject.toml and constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt scripts/setup
+$(STAMP): pyproject.toml constraints.txt scripts/setup scripts/hatch_build.py | $(ENGINE)
 	@PYTHON='$(PYTHON)' VENV='$(VENV)' EXTRAS='$(EXTRAS)' CPU_INDEX='$(CPU_INDEX)' bash scripts/setup
 	@touch '$@'
 
-report: $(STAMP)  ## run the main job on the embedded world and print the path of the report
+$(ENGINE): $(SOURCES) scripts/build_engine.py ptofa_gpu/ops/_library.py
+	@$(PYTHON) scripts/build_engine.py
+	@touch '$@'
+
+report: $(STAMP) $(ENGINE)  ## run the main job on the embedded world and print the path of the report
 	@echo "== report: train, allocate, draw"
 	@$(BIN)/ptofa report $(if $(filter all,$(BOOKS)),,$(addprefix --only ,$(BOOKS))) $(ARGS)
 
-gallery: $(STAMP)  ## make the pictures of the README again
+gallery: $(STAMP) $(ENGINE)  ## make the pictures of the README again
 	@$(BIN)/python scripts/gallery.py
 
 test: lint types unit  ## lint, types and tests
@@ -50,7 +55,7 @@ lint: $(STAMP)  ## style of Python, notebooks and kernels
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@echo "== clang-format"
-	@$(if $(CUDA),$(BIN)/clang-format --dry-run -Werror $(CUDA),echo "no kernels")
+	@$(if $(SOURCES),$(BIN)/clang-format --dry-run -Werror $(SOURCES),echo "no kernels")
 	@echo "== notebooks hold no outputs"
 	@$(if $(FILES),$(BIN)/nbstripout --verify $(FILES),echo "no notebooks")
 
@@ -58,7 +63,7 @@ types: $(STAMP)  ## mypy
 	@echo "== mypy"
 	@$(BIN)/mypy
 
-unit: $(STAMP)  ## the tests
+unit: $(STAMP) $(ENGINE)  ## the tests
 	@command -v g++ >/dev/null || echo "!! no g++: the tests in tests/cuda_on_cpu are skipped (apt install g++)"
 	@command -v chromium >/dev/null || echo "!! no chromium: screenshots of reports are skipped (apt install chromium)"
 	@echo "== pytest"
@@ -67,7 +72,7 @@ unit: $(STAMP)  ## the tests
 fix: $(STAMP)  ## mend what can be mended by machine
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@$(if $(CUDA),$(BIN)/clang-format -i $(CUDA))
+	@$(if $(SOURCES),$(BIN)/clang-format -i $(SOURCES))
 	@$(if $(FILES),$(BIN)/nbstripout $(FILES))
 
 clean:  ## remove caches; the environment and the reports stay

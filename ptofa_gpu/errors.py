@@ -32,6 +32,10 @@ class DeviceError(PtofaError, RuntimeError):
     """A device was asked for by name and is not usable; the message says what to install."""
 
 
+class EngineError(PtofaError, RuntimeError):
+    """The compiled engine is missing, belongs to other sources, or failed; the message says how to make it again."""
+
+
 class OutOfMemoryError(PtofaError, MemoryError):
     """The call needs more memory than it may use; the message gives the bytes and a block size that would fit."""
 

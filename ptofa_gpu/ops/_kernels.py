@@ -1,4 +1,4 @@
-"""The CUDA side of the ops: finds kernels/*.cu and compiles them, once a process; the launches are in _launch_*.py.
+"""The CUDA side of the ops: finds kernels/cuda/*.cu and compiles them, once a process; _launch_*.py launch them.
 
 `DeviceOps` takes its arrays' namespace and its loader as arguments, so that the tests run these very launchers, and the
 kernels behind them, on the CPU.
@@ -26,8 +26,8 @@ _MACRO_ENTRY = re.compile(r"^([A-Z][A-Z_]*)\((\d+), ", re.MULTILINE)  # NAME(8, 
 
 
 def kernel_path(name: str) -> Path:
-    """The source kernels/`name`.cu."""
-    return asset_dir("kernels") / f"{name}.cu"
+    """The source kernels/cuda/`name`.cu."""
+    return asset_dir("kernels") / "cuda" / f"{name}.cu"
 
 
 def kernel_names(path: Path) -> list[str]:
@@ -37,8 +37,8 @@ def kernel_names(path: Path) -> list[str]:
 
 
 def compile_options() -> tuple[str, ...]:
-    """Options for NVRTC, the folder of the headers included."""
-    return (*OPTIONS, f"-I{asset_dir('kernels')}")
+    """Options for NVRTC, the folders of the headers included."""
+    return (*OPTIONS, *(f"-I{asset_dir('kernels') / part}" for part in ("cuda", "rows")))
 
 
 def _raw_module(name: str) -> Any:

@@ -1,45 +1,18 @@
-"""How large E is where it can matter (twin of kernels/largest.cu)."""
+"""How large E is where it can matter (kernels/cpu/largest.cpp, kernels/cuda/largest.cu)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CHUNK, mask_words, may_see, n_chunks, slot_numbers
+from ptofa_gpu.ops._entry import Entry, pieces, threads_for
 
-
-@nb.njit(parallel=True, cache=True)
-def _largest(bits, tolerance, risk, mask, slots, wanted):
-    rows, funds = bits.shape
-    chunks = n_chunks(rows)
-    top = np.zeros((chunks, 2), np.int32)
-    for c in nb.prange(chunks):
-        chosen, seen = np.int32(0), np.int32(0)
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            has_slots = slots.size == 0 or slots[u] > 0
-            for f in range(funds):
-                if may_see(tolerance, risk, mask, u, f):
-                    size = bits[u, f] & np.int32(0x7FFFFFFF)
-                    seen = max(seen, size)
-                    if has_slots and wanted[f]:
-                        chosen = max(chosen, size)
-        top[c, 0], top[c, 1] = chosen, seen
-    return top
-
-
-@nb.njit(parallel=True, cache=True)
-def _largest_of_all(bits):
-    size = bits.size
-    chunks = (size + 8 * CHUNK - 1) // (8 * CHUNK)
-    top = np.zeros(chunks, np.int32)
-    for c in nb.prange(chunks):
-        most = np.int32(0)
-        for i in range(c * 8 * CHUNK, min(size, (c + 1) * 8 * CHUNK)):
-            most = max(most, bits[i] & np.int32(0x7FFFFFFF))
-        top[c] = most
-    return top.max()
+_LARGEST = Entry(
+    "largest",
+    "in_i32 revenue; in_i8 tolerance; in_i8 risk; in_u64 mask; i64 words; in_i8 slots; in_u8 wanted; i64 rows; "
+    "i64 funds; i64 threads; out_i32 top",
+)
 
 
 def largest(
@@ -66,10 +39,19 @@ def largest(
         from ptofa_gpu.ops import _kernels
 
         top = _kernels.device_module().largest(revenue, tolerance, risk, mask, slots, wanted)
-    elif mask is None and slots is None and wanted.all() and tolerance.min() >= risk.max():
-        top = (int(_largest_of_all(revenue.view(np.int32).reshape(-1))),) * 2
     else:
-        limits = tolerance, risk, mask_words(mask), slot_numbers(slots), wanted
-        top = tuple(_largest(revenue.view(np.int32), *limits).max(0).tolist())
+        everyone = mask is None and slots is None and bool(wanted.all()) and tolerance.min() >= risk.max()
+        rows, funds = revenue.shape
+        bits, levels, funds_wanted = revenue.view(np.int32), None if everyone else tolerance, wanted.view(np.uint8)
+        found = np.zeros(2, np.int32)
+        for lo, hi in pieces(rows, funds, 1):
+            some = {"mask": mask, "slots": slots, "tolerance": levels}
+            part = {name: None if array is None else array[lo:hi] for name, array in some.items()}
+            words = 0 if mask is None else mask.shape[1]
+            _LARGEST(
+                revenue=bits[lo:hi], **part, risk=risk, words=words, wanted=funds_wanted, rows=hi - lo, funds=funds,
+                threads=threads_for((hi - lo) * funds), top=found,
+            )  # fmt: skip
+        top = (int(found[0]), int(found[1]))
     chosen, seen = np.array(top, np.int32).view(np.float32)
     return chosen, seen

@@ -12,7 +12,8 @@ from tests.ops.cases import SCALE, SHAPES, Shape, make_price_case
 
 
 @pytest.fixture(params=[1, 2])
-def threads(request):
+def threads(request, monkeypatch):
+    monkeypatch.setenv("PTOFA_NUM_THREADS", str(request.param))
     before = numba.get_num_threads()
     numba.set_num_threads(min(request.param, numba.config.NUMBA_NUM_THREADS))
     yield request.param
@@ -35,11 +36,28 @@ def test_price_pass_and_choices(threads, shape, sample):
     equal(choices.choices(*case.data, case.offset, SCALE, *tail), expected)
 
 
-def test_threads_share_the_customers_out():
+@pytest.mark.parametrize("shape", [Shape(90_000, 6, 1, slotted=True, ties=True), Shape(20_000, 40, 7, masked=True)])
+def test_threads_share_the_customers_out(shape, monkeypatch):
     """So many that every thread has some: counts, swaps and values are added across threads."""
-    case = make_price_case(Shape(5000, 6, 1, slotted=True, ties=True))
-    tail = (case.offset, SCALE, case.delta, 1, case.slots, 0, 1)
-    equal(price.price_pass(*case.data, *tail), reference.price_pass(case.data, *tail))
+    case = make_price_case(shape)
+    tail = (case.offset, SCALE, case.delta, case.k, case.slots, 0, 1)
+    said = []
+    for threads in (1, 2, 3, 7):
+        monkeypatch.setenv("PTOFA_NUM_THREADS", str(threads))
+        chosen = np.empty_like(case.chosen)
+        choices.take(*case.data, case.offset, SCALE, chosen, case.slots)
+        said.append((*price.price_pass(*case.data, *tail), chosen))
+        said.append((*said[-1][:3], chosen))
+        equal(
+            choices.choices(*case.data, case.offset, SCALE, case.k, case.slots)[:1],
+            [np.where(chosen < 0, case.risk.size, chosen)],
+        )
+    for other in said[1:]:
+        equal(other, said[0])
+    equal(
+        said[0],
+        (*reference.price_pass(case.data, *tail), reference.take(case.data, case.offset, SCALE, case.k, case.slots)),
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2])

@@ -1,19 +1,17 @@
-// Reduced values r = E in units + offset, whole numbers in float64, and the best of them: in registers where F <= 32,
-// else one warp a customer.  Twin: `units` and `best_funds` of ptofa_gpu/ops/_rows.py; equal to it bit for bit.
+// Customers and what they may see, as rows of kernels/rows: in registers where F <= 32, else one warp a customer.
 #pragma once
 #include "common.cuh"
 
-#define ROUND 6755399441055744.0  // 1.5 x 2^52: added and taken off it rounds to a whole number, halves to even
+namespace rows {
+__device__ __forceinline__ long long bits_of(double x) { return __double_as_longlong(x); }
+}  // namespace rows
+
+#include "best.cuh"
+
 #define WHOLE_WARP 0xffffffffu
-#define NO_FUND 0x7fffffff
 #define EMPTY_SLOT (-1)
-#define CLOSED_SLOT (-2)
 
 __device__ __forceinline__ double infinity() { return __longlong_as_double(0x7ff0000000000000ll); }
-
-__device__ __forceinline__ double reduced(float value, double scale, double offset) {
-  return __dadd_rn(__dsub_rn(__dadd_rn(__dmul_rn((double)value, scale), ROUND), ROUND), offset);
-}
 
 // What every pass reads.  mask == nullptr: no pair is excluded.  slots == nullptr: every customer gets K funds.
 struct Customers {
@@ -27,7 +25,7 @@ struct Customers {
   double scale;
 
   __device__ __forceinline__ double value(i64 u, int f) const {
-    return reduced(revenue[u * funds + f], scale, offset[f]);
+    return rows::value_of((double)revenue[u * funds + f], scale, offset[f]);
   }
   __device__ __forceinline__ bool sees(i64 u, int f) const { return may_see(tolerance, risk, mask, words, u, f); }
 };
@@ -43,6 +41,7 @@ template <int N>
 struct Lookup {
   unsigned level[256];
   double offset[N];
+  i64 constant[N];  // of keys
 
   __device__ __forceinline__ void fill(const Customers& c) {
     for (int t = threadIdx.x; t < 256; t += blockDim.x) {
@@ -50,7 +49,11 @@ struct Lookup {
       for (int f = 0; f < c.funds; ++f) funds |= (unsigned)((signed char)t >= c.risk[f]) << f;
       level[t] = funds;
     }
-    for (int f = threadIdx.x; f < N; f += blockDim.x) offset[f] = f < c.funds ? c.offset[f] : 0.0;
+    const rows::Keys keys(c.funds, c.scale);
+    for (int f = threadIdx.x; f < N; f += blockDim.x) {
+      offset[f] = f < c.funds ? c.offset[f] : 0.0;
+      constant[f] = keys.constant(f, offset[f]);
+    }
     __syncthreads();
   }
 
@@ -79,90 +82,82 @@ struct Lookup {
     }
   }
   __device__ __forceinline__ double value(const Customers& c, const float (&row)[N], int f) const {
-    return reduced(row[f], c.scale, offset[f]);
-  }
-  __device__ __forceinline__ void read_values(const Customers& c, i64 u, double (&r)[N]) const {
-    float row[N];
-    read(c, u, row);
-#pragma unroll
-    for (int f = 0; f < N; ++f) r[f] = value(c, row, f);
+    return rows::value_of((double)row[f], c.scale, offset[f]);
   }
 };
 
-// The best of the funds `among` whose value is above `value`, which becomes its value; equal values by lower fund.
+// ---- rows as keys, for kernels/rows/price.cuh
+
+// F <= N: the keys of one thread's customer, in registers.
 template <int N>
-__device__ __forceinline__ int best_of(const double (&r)[N], unsigned among, double& value) {
-  int fund = NO_FUND;
+struct ThreadRow {
+  i64 key[N], last = 0x7fffffffffffffffll;
+
+  __device__ __forceinline__ ThreadRow(const Customers& c, const Lookup<N>& lookup, const rows::Keys& keys, i64 u) {
+    const unsigned eligible = lookup.eligible(c, u);
+    float row[N];
+    lookup.read(c, u, row);
 #pragma unroll
-  for (int f = 0; f < N; ++f) {
-    if (((among >> f) & 1u) && r[f] > value) {
-      value = r[f];
-      fund = f;
-    }
+    for (int f = 0; f < N; ++f)
+      key[f] = ((eligible >> f) & 1u) ? rows::key_of<i64>((double)row[f], keys, lookup.constant[f]) : rows::NO_FUND;
   }
-  return fund;
-}
-
-// ---- any F: one warp a customer; lane i has the funds i, i + 32, ...
-
-struct Best {
-  double value;
-  int fund;
-
-  __device__ __forceinline__ void offer(double other_value, int other_fund) {
-    if (other_value > value || (other_value == value && other_fund < fund)) {
-      value = other_value;
-      fund = other_fund;
-    }
+  __device__ __forceinline__ i64 next() {
+    return last = rows::next_best([this](int f) { return key[f]; }, N, last);
   }
-  __device__ __forceinline__ Best of_warp() const {
-    Best best = *this;
+  // Of those that came before the last one.
+  template <class Each>
+  __device__ __forceinline__ void each(int n, Each f) const {
+    if (n == 0) return;
 #pragma unroll
-    for (int step = 16; step > 0; step >>= 1) {
-      const double other_value = __shfl_xor_sync(WHOLE_WARP, best.value, step);
-      const int other_fund = __shfl_xor_sync(WHOLE_WARP, best.fund, step);
-      best.offer(other_value, other_fund);
-    }
+    for (int i = 0; i < N; ++i)
+      if (key[i] > last) f(key[i]);
+  }
+};
+
+// Any F: the keys of one warp's customer in shared memory, key[F]; every lane has all that `next` says.
+struct WarpRow {
+  i64* key;
+  int funds, lane, came = 0;
+  i64 mine, pick = rows::NO_FUND;  // the best of this lane's funds; the `lane`-th of those that came
+
+  __device__ __forceinline__ WarpRow(const Customers& c, const rows::Keys& keys, i64 u, i64* memory, int lane)
+      : key(memory), funds(c.funds), lane(lane) {
+    for (int f = lane; f < funds; f += 32)
+      key[f] = c.sees(u, f) ? rows::key_of<i64>((double)c.revenue[u * funds + f], keys, keys.constant(f, c.offset[f]))
+                            : rows::NO_FUND;
+    mine = best_of_lane_keys(0x7fffffffffffffffll);
+  }
+  __device__ __forceinline__ i64 next() {
+    i64 best = mine;
+#pragma unroll
+    for (int step = 16; step > 0; step >>= 1) best = rows::larger(best, __shfl_xor_sync(WHOLE_WARP, best, step));
+    if (lane == came) pick = best;
+    ++came;
+    if (best == mine) mine = best_of_lane_keys(best);
+    return best;
+  }
+  template <class Each>
+  __device__ __forceinline__ void each(int n, Each f) const {
+    if (lane < n) f(pick);
+  }
+
+ private:
+  __device__ __forceinline__ i64 best_of_lane_keys(i64 before) const {
+    i64 best = rows::NO_FUND;
+    for (int f = lane; f < funds; f += 32)
+      if (key[f] < before) best = rows::larger(best, key[f]);
     return best;
   }
 };
-
-__device__ __forceinline__ Best best_of_lane(const double* value, int funds, int lane) {
-  Best best{-infinity(), NO_FUND};
-  for (int f = lane; f < funds; f += 32)
-    if (value[f] > best.value) best = Best{value[f], f};
-  return best;
-}
-
-// The customer's `wanted` <= 32 best funds: lane j gets the j-th, equal values by lower fund; returns how many there
-// are.  value[F] is the warp's own, and each lane uses its own funds of it only.
-__device__ __forceinline__ int best_of_row(const Customers& c, i64 u, int wanted, double* value, int lane, Best& pick) {
-  for (int f = lane; f < c.funds; f += 32) value[f] = c.sees(u, f) ? c.value(u, f) : -infinity();
-  Best mine = best_of_lane(value, c.funds, lane);
-  pick = Best{-infinity(), NO_FUND};
-  int n = 0;
-  while (n < wanted) {
-    const Best best = mine.of_warp();
-    if (best.fund == NO_FUND) break;
-    if (lane == n) pick = best;
-    if (best.fund == mine.fund) {
-      value[best.fund] = -infinity();
-      mine = best_of_lane(value, c.funds, lane);
-    }
-    ++n;
-  }
-  return n;
-}
 
 // ---- sums of whole values that may not fit in 64 bits: high and low halves apart
 
 struct Halves {
   i64 high, low;
 
-  __device__ __forceinline__ void add(double value) {
-    const i64 whole = __double2ll_rz(value);
-    high += whole >> 24;
-    low += whole & 0xffffffll;
+  __device__ __forceinline__ void add(i64 value) {
+    high += value >> 24;
+    low += value & 0xffffffll;
   }
   // total[0] += high, total[1] += low of the whole block; every thread calls it, once.
   __device__ __forceinline__ void of_block(u64* total) const {

@@ -1,4 +1,6 @@
-// How large E is where it can matter.  Twin: ptofa_gpu/ops/largest.py.
+// How large E is where it can matter.  See ptofa_gpu/ops/largest.py.
+#include "largest.cuh"
+
 #include "common.cuh"
 
 // top[0]: the largest bits of |E| over pairs that can be chosen (within the limits, of customers with slots and funds
@@ -12,14 +14,14 @@ extern "C" __global__ void __launch_bounds__(256)
     const i64 u = i / funds;
     const int f = (int)(i - u * funds);
     if (!may_see(tolerance, risk, mask, words, u, f)) continue;
-    const unsigned size = __float_as_uint(revenue[i]) & 0x7fffffffu;
-    seen = max(seen, size);
-    if (wanted[f] && (slots == nullptr || slots[u] > 0)) chosen = max(chosen, size);
+    const unsigned size = rows::size_of(__float_as_uint(revenue[i]));
+    seen = rows::larger(seen, size);
+    if (wanted[f] && (slots == nullptr || slots[u] > 0)) chosen = rows::larger(chosen, size);
   }
 #pragma unroll
   for (int step = 16; step > 0; step >>= 1) {
-    chosen = max(chosen, __shfl_xor_sync(0xffffffffu, chosen, step));
-    seen = max(seen, __shfl_xor_sync(0xffffffffu, seen, step));
+    chosen = rows::larger(chosen, __shfl_xor_sync(0xffffffffu, chosen, step));
+    seen = rows::larger(seen, __shfl_xor_sync(0xffffffffu, seen, step));
   }
   if ((threadIdx.x & 31) == 0) {
     atomicMax(&top[0], chosen);

@@ -1,0 +1,222 @@
+// Customers side by side, as many as a register holds keys: the loader of kernels/rows on a CPU.
+#pragma once
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "boundary.hpp"
+
+// The widest vectors that pay: of 16 bytes on x86-64-v2 and aarch64, 32 on -v3, 64 on -v4.
+#if defined(__AVX512F__)
+#define PTOFA_LANES 8
+#elif defined(__AVX2__)
+#define PTOFA_LANES 4
+#else
+#define PTOFA_LANES 2
+#endif
+
+namespace rows {
+
+constexpr int LANES = PTOFA_LANES;
+typedef double Reals __attribute__((vector_size(8 * LANES)));
+typedef long long Wholes __attribute__((vector_size(8 * LANES)));
+typedef float Singles __attribute__((vector_size(4 * LANES)));
+
+inline Wholes bits_of(Reals x) { return (Wholes)x; }
+
+}  // namespace rows
+
+#include "best.cuh"
+
+// The fields that every pass at given prices begins with.  Rows are those of first, first + step, ...; mask: null where
+// no pair is excluded; slots: null where everybody has k.
+// clang-format off
+#define PTOFA_CUSTOMERS(X)                                                                          \
+  X(in_f32, revenue) X(in_i8, tolerance) X(in_i8, risk) X(in_u64, mask) X(i64, words) X(i64, funds) \
+  X(in_f64, offset) X(f64, scale) X(in_i8, slots) X(i64, k) X(i64, rows) X(i64, first)              \
+  X(i64, step) X(i64, threads)
+// clang-format on
+
+namespace ptofa {
+
+using rows::LANES, rows::NO_FUND, rows::Reals, rows::Singles, rows::Wholes;
+
+// Rows that a thread takes at a time; what comes of them is added as whole numbers.
+inline int64_t rows_at_a_time(int64_t funds) { return std::max<int64_t>(16 * LANES, (int64_t{1} << 16) / funds); }
+inline int64_t parts_of(int64_t rows, int64_t each) { return (rows + each - 1) / each; }
+
+// For each fund what its keys have in common, for one call.
+template <class Args>
+class Funds {
+ public:
+  explicit Funds(const Args& a) : keys(static_cast<int>(a.funds), a.scale) {
+    for (int f = 0; f < a.funds; ++f) constant.push_back(keys.constant(f, a.offset[f]));
+  }
+  rows::Keys keys;
+  std::vector<long long> constant;
+};
+
+// The rows i ... i + n - 1 of a pass, 1 <= n <= LANES; the lanes beyond repeat the last.
+template <class Args>
+class Group {
+ public:
+  Group(const Args& a, const Funds<Args>& funds, int64_t i, int n) : a_(a), funds_(funds) {
+    for (int lane = 0; lane < LANES; ++lane) {
+      const int64_t u = a.first + (i + std::min(lane, n - 1)) * a.step;
+      row_[lane] = a.revenue + u * a.funds;
+      level_[lane] = a.tolerance[u];
+      words_[lane] = a.mask != nullptr ? a.mask + u * a.words : nullptr;
+      own_[lane] = a.slots != nullptr ? a.slots[u] : static_cast<int>(a.k);
+    }
+  }
+
+  int own(int lane) const { return own_[lane]; }
+
+  // see(f, keys of fund f), for every fund.
+  template <class See>
+  void each_fund(See see) const {
+    if (a_.mask == nullptr)
+      walk<false>(see);
+    else
+      walk<true>(see);
+  }
+
+ private:
+  template <bool MASKED, class See>
+  void walk(See& see) const {
+    const int funds = static_cast<int>(a_.funds);
+    int f = 0;
+    if constexpr (LANES % 4 == 0) {
+      for (; f + 4 <= funds; f += 4) {
+        Singles column[4];
+        turn(f, column);
+        for (int i = 0; i < 4; ++i) see(f + i, key<MASKED>(f + i, column[i]));
+      }
+    }
+    for (; f < funds; ++f) {
+      Singles column;
+      for (int lane = 0; lane < LANES; ++lane) column[lane] = row_[lane][f];
+      see(f, key<MASKED>(f, column));
+    }
+  }
+
+  template <bool MASKED>
+  Wholes key(int f, Singles column) const {
+    const Wholes key = rows::key_of<Wholes, Reals>(__builtin_convertvector(column, Reals), funds_.keys,
+                                                   funds_.constant[static_cast<size_t>(f)]);
+    Wholes sees = level_ >= static_cast<long long>(a_.risk[f]);
+    if constexpr (MASKED)
+      for (int lane = 0; lane < LANES; ++lane)
+        sees[lane] &= -static_cast<long long>(words_[lane][f >> 6] >> (f & 63) & 1);
+    return sees ? key : Wholes{} + NO_FUND;
+  }
+
+  // Four funds of every lane: rows of 16 bytes, turned into columns.
+  void turn(int f, Singles (&column)[4]) const {
+    typedef float Four __attribute__((vector_size(16)));
+    typedef float Loose __attribute__((vector_size(16), aligned(4)));
+    typedef int Order __attribute__((vector_size(16)));
+    Four part[4][LANES / 4 + 1];
+    for (int b = 0; b < LANES / 4; ++b) {
+      Four r[4];
+      for (int i = 0; i < 4; ++i) r[i] = *reinterpret_cast<const Loose*>(row_[4 * b + i] + f);
+      const Four low01 = __builtin_shuffle(r[0], r[1], Order{0, 4, 1, 5});
+      const Four low23 = __builtin_shuffle(r[2], r[3], Order{0, 4, 1, 5});
+      const Four high01 = __builtin_shuffle(r[0], r[1], Order{2, 6, 3, 7});
+      const Four high23 = __builtin_shuffle(r[2], r[3], Order{2, 6, 3, 7});
+      part[0][b] = __builtin_shuffle(low01, low23, Order{0, 1, 4, 5});
+      part[1][b] = __builtin_shuffle(low01, low23, Order{2, 3, 6, 7});
+      part[2][b] = __builtin_shuffle(high01, high23, Order{0, 1, 4, 5});
+      part[3][b] = __builtin_shuffle(high01, high23, Order{2, 3, 6, 7});
+    }
+    for (int i = 0; i < 4; ++i) {
+      if constexpr (LANES == 8)
+        column[i] = __builtin_shufflevector(part[i][0], part[i][1], 0, 1, 2, 3, 4, 5, 6, 7);
+      else
+        std::memcpy(&column[i], part[i], sizeof column[i]);
+    }
+  }
+
+  const Args& a_;
+  const Funds<Args>& funds_;
+  const float* row_[LANES];
+  const uint64_t* words_[LANES];
+  Wholes level_;
+  int own_[LANES];
+};
+
+// One of the lanes, as rows/price.cuh wants it: its best funds were found for all lanes together.
+class BestOfRow {
+ public:
+  BestOfRow(const long long* best, int lane) : best_(best + lane) {}
+  long long next() { return best_[LANES * came_++]; }
+  template <class Each>
+  void each(int n, Each f) const {
+    for (int j = 0; j < n; ++j) f(best_[LANES * j]);
+  }
+
+ private:
+  const long long* best_;  // LANES keys for each place
+  int came_ = 0;
+};
+
+// Instantiated for so many wanted funds; more are found one after the other.
+constexpr int MOST_AT_ONCE = 5;
+
+template <int N, class Args>
+void best_at_once(const Group<Args>& group, Wholes* out) {
+  Wholes best[N];
+  for (int j = 0; j < N; ++j) best[j] = Wholes{} + NO_FUND;
+  group.each_fund([&best](int, Wholes key) { rows::offer(best, key); });
+  for (int j = 0; j < N; ++j) out[j] = best[j];
+}
+
+// out[0 ... wanted): the keys of the best funds; `all`: memory for those of every fund.
+template <class Args>
+void best_of(const Group<Args>& group, int wanted, int funds, Wholes* out, Wholes* all) {
+  switch (wanted) {
+    case 1:
+      return best_at_once<1>(group, out);
+    case 2:
+      return best_at_once<2>(group, out);
+    case 3:
+      return best_at_once<3>(group, out);
+    case 4:
+      return best_at_once<4>(group, out);
+    case MOST_AT_ONCE:
+      return best_at_once<MOST_AT_ONCE>(group, out);
+  }
+  Wholes top = Wholes{} + NO_FUND;
+  group.each_fund([&](int f, Wholes key) { top = rows::larger(top, all[f] = key); });
+  for (int j = 0; j < wanted; ++j) {
+    out[j] = top;
+    top = rows::next_best([all](int f) { return all[f]; }, funds, top);
+  }
+}
+
+// visit(row, own, i) of the rows lo ... hi - 1 of a pass, each with its `wanted` best funds.
+template <class Args, class Visit>
+void visit_rows(const Args& a, const Funds<Args>& about, int64_t lo, int64_t hi, int wanted, Visit visit) {
+  const int funds = static_cast<int>(a.funds);
+  std::vector<Wholes> best(static_cast<size_t>(wanted)), all(static_cast<size_t>(wanted > MOST_AT_ONCE ? funds : 0));
+  for (int64_t i = lo; i < hi; i += LANES) {
+    const int n = static_cast<int>(std::min<int64_t>(LANES, hi - i));
+    const Group<Args> group(a, about, i, n);
+    best_of(group, wanted, funds, best.data(), all.data());
+    for (int lane = 0; lane < n; ++lane) {
+      BestOfRow row(reinterpret_cast<const long long*>(best.data()), lane);
+      visit(row, group.own(lane), i + lane);
+    }
+  }
+}
+
+// A sum of whole numbers that may not fit in 64 bits: high and low halves apart.
+struct Halves {
+  int64_t high = 0, low = 0;
+  void add(int64_t value) {
+    high += value >> 24;
+    low += value & 0xffffff;
+  }
+};
+
+}  // namespace ptofa

@@ -1,0 +1,77 @@
+// How large E is where it can matter: see ptofa_gpu/ops/largest.py.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "boundary.hpp"
+#include "largest.cuh"
+#include "pool.hpp"
+
+// mask, slots: null where no pair is excluded and where everybody has slots.  tolerance: null where everybody may see
+// every fund, and each may have an exposure.  top[0]: over the pairs that can be chosen; top[1]: over those within the
+// limits.
+// clang-format off
+#define LARGEST(X)                                                                                    \
+  X(in_i32, revenue) X(in_i8, tolerance) X(in_i8, risk) X(in_u64, mask) X(i64, words) X(in_i8, slots) \
+  X(in_u8, wanted) X(i64, rows) X(i64, funds) X(i64, threads) X(out_i32, top)
+// clang-format on
+PTOFA_ENTRY(largest, LARGEST)
+
+namespace ptofa {
+namespace {
+
+// sixteen side by side; the compiler makes of them what the level has
+typedef int32_t Bits __attribute__((vector_size(64)));
+
+int32_t largest_of(const int32_t* bits, int64_t n) {
+  Bits top = {};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    Bits x;
+    std::memcpy(&x, bits + i, sizeof x);
+    top = rows::larger(top, rows::size_of(x));
+  }
+  int32_t out = 0;
+  for (int lane = 0; lane < 16; ++lane) out = rows::larger(out, static_cast<int32_t>(top[lane]));
+  for (; i < n; ++i) out = rows::larger(out, rows::size_of(bits[i]));
+  return out;
+}
+
+struct Top {
+  int32_t chosen = 0, seen = 0;
+  char apart[56];  // threads write side by side
+};
+
+void look(const largest& a, int64_t u, Top& top) {
+  const bool has_slots = a.slots == nullptr || a.slots[u] > 0;
+  for (int64_t f = 0; f < a.funds; ++f) {
+    if (a.tolerance[u] < a.risk[f]) continue;
+    if (a.mask != nullptr && !(a.mask[u * a.words + (f >> 6)] >> (f & 63) & 1)) continue;
+    const int32_t size = rows::size_of(a.revenue[u * a.funds + f]);
+    top.seen = rows::larger(top.seen, size);
+    if (has_slots && a.wanted[f]) top.chosen = rows::larger(top.chosen, size);
+  }
+}
+
+}  // namespace
+
+static void run(const largest& a) {
+  const int64_t each = std::max<int64_t>(1, (int64_t{1} << 17) / a.funds);
+  std::vector<Top> tops(static_cast<size_t>(a.threads));
+  share((a.rows + each - 1) / each, static_cast<int>(a.threads), [&](int64_t part, int slot) {
+    Top& top = tops[static_cast<size_t>(slot)];
+    const int64_t lo = part * each, hi = std::min(a.rows, lo + each);
+    if (a.tolerance == nullptr) {
+      top.seen = rows::larger(top.seen, largest_of(a.revenue + lo * a.funds, (hi - lo) * a.funds));
+      top.chosen = top.seen;
+    } else {
+      for (int64_t u = lo; u < hi; ++u) look(a, u, top);
+    }
+  });
+  for (const Top& top : tops) {
+    a.top[0] = rows::larger(a.top[0], top.chosen);
+    a.top[1] = rows::larger(a.top[1], top.seen);
+  }
+}
+
+}  // namespace ptofa
