@@ -8,15 +8,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import narwhals as nw
 import numpy as np
 
 from ptofa_gpu.errors import InputError, SchemaError
 
 if TYPE_CHECKING:
+    import narwhals as nw
     import pyarrow as pa
 
-Eager = nw.DataFrame[Any]
+    Eager = nw.DataFrame[Any]
 
 
 class ColumnError(ValueError):
@@ -33,6 +33,8 @@ def eager(frame: Any, what: str) -> Eager:
     SchemaError
         When two columns have one name, or a name is neither text nor a whole number.
     """
+    import narwhals as nw
+
     try:
         known = frame if isinstance(frame, nw.DataFrame) else nw.from_native(frame)
     except nw.exceptions.DuplicateError as e:
@@ -89,6 +91,7 @@ def arrow_of(series: Any) -> pa.Array:
     ColumnError
         When its values are of several types, or none that Arrow knows.
     """
+    import narwhals as nw
     import pyarrow as pa
 
     try:
@@ -162,6 +165,8 @@ def _mixed(error: Exception) -> ColumnError:
 
 def is_machine_number(series: Any, *, floats: bool = False) -> bool:
     """Whether a narwhals series holds integers (or `floats`) that NumPy has, and in every row."""
+    import narwhals as nw
+
     try:
         kind = series.dtype
     except ValueError:  # narwhals has no decimals of negative scale

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import narwhals as nw
 import numpy as np
 
 from ptofa_gpu._columns import (
     ColumnError,
-    Eager,
     arrow_column,
     arrow_of,
     decoded,
@@ -21,6 +19,11 @@ from ptofa_gpu._columns import (
     values_of,
 )
 from ptofa_gpu._ids import Ids, shared_in_words, shown
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+    from ptofa_gpu._columns import Eager
 
 #: What int8 holds: the widest range a tolerance or risk level may have, and the most slots a customer can have.
 LEVEL_RANGE = (-128, 127)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import numpy as np
 
 from ptofa_gpu._columns import ColumnError, arrow_array, from_values
@@ -13,6 +12,7 @@ from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
 
 if TYPE_CHECKING:
+    import narwhals as nw
     import pyarrow as pa
 
 
@@ -60,6 +60,7 @@ def as_ids(values: Any, what: str) -> Ids:
 
 
 def _as_series(values: Any, what: str) -> nw.Series[Any]:
+    import narwhals as nw
     import pyarrow as pa
 
     if isinstance(values, nw.Series):

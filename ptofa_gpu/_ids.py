@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
 import numpy as np
 
 from ptofa_gpu._columns import arrow_array, arrow_of, decoded, is_bytes, is_machine_number, text_of, values_of
 from ptofa_gpu._id_keys import BYTES, TEXT, UUIDS, WHOLE, canonical
 
 if TYPE_CHECKING:
+    import narwhals as nw
     import pyarrow as pa
 
 #: Kinds of one family hold the same bytes.
@@ -119,6 +119,8 @@ class Ids:
         return self.series if self.series.implementation.value == backend else None
 
     def _take(self, rows: np.ndarray) -> nw.Series[Any]:
+        import narwhals as nw
+
         native = self.series.to_native()
         if self.series.implementation.is_pyarrow():  # Arrow's own way from NumPy would import pandas
             return nw.from_native(take(native, rows), series_only=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, Eager, arrow_column, floats, is_machine_number, values_of
+from ptofa_gpu._columns import ColumnError, arrow_column, floats, is_machine_number, values_of
 from ptofa_gpu._frames import columns_of, lacking, positions, report
 from ptofa_gpu._ids import Ids, shown
 from ptofa_gpu.allocation._checks import exclude_pairs, pack, pack_eligible
 from ptofa_gpu.errors import InputError
+
+if TYPE_CHECKING:
+    from ptofa_gpu._columns import Eager
 
 #: Rows of a wide frame that are written into E together.
 _AT_A_TIME = 4096

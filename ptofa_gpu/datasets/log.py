@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu._arguments import instance, listed, one_of, refused, seed_of, whole
-from ptofa_gpu._columns import Eager, eager, floats, texts
+from ptofa_gpu._columns import eager, floats, texts
 from ptofa_gpu._dates import days, is_date
 from ptofa_gpu._frames import LEVEL_RANGE, check_limits, positions, read_customers, read_funds
 from ptofa_gpu._frames import read as _read
@@ -19,6 +19,7 @@ from ptofa_gpu.errors import DegenerateModelError, SchemaError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ptofa_gpu._columns import Eager
     from ptofa_gpu.prediction.schema import Schema
 
 

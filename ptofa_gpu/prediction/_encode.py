@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, Eager, arrow_column, floats, texts
+from ptofa_gpu._columns import ColumnError, arrow_column, floats, texts
 from ptofa_gpu._dates import days
 from ptofa_gpu.errors import SchemaError
 from ptofa_gpu.prediction.schema import Encoded, Feature, Kind
+
+if TYPE_CHECKING:
+    from ptofa_gpu._columns import Eager
 
 #: Vocabularies of a date's parts, in the order of their numbers.
 PARTS = {

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu._columns import ColumnError, Eager, arrow_column, eager, floats, texts
+from ptofa_gpu._columns import ColumnError, arrow_column, eager, floats, texts
 from ptofa_gpu._dates import days, is_date
 from ptofa_gpu._text import nearest
 from ptofa_gpu.errors import SchemaError
 from ptofa_gpu.prediction._encode import PARTS, age, transformed
 from ptofa_gpu.prediction.schema import Feature, FeatureChoice, Kind
 from ptofa_gpu.tables import is_saved_index
+
+if TYPE_CHECKING:
+    from ptofa_gpu._columns import Eager
 
 #: Columns with another job than describing, and that job: ids, and what the plan is bound by.
 RESERVED = {
