@@ -21,6 +21,7 @@ constexpr int LANES = PTOFA_LANES;
 typedef double Reals __attribute__((vector_size(8 * LANES)));
 typedef long long Wholes __attribute__((vector_size(8 * LANES)));
 typedef float Singles __attribute__((vector_size(4 * LANES)));
+typedef int Bits __attribute__((vector_size(8 * LANES)));  // of float32, as many as a register holds
 
 inline Wholes bits_of(Reals x) { return (Wholes)x; }
 

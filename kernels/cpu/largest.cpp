@@ -3,7 +3,7 @@
 #include <cstring>
 #include <vector>
 
-#include "boundary.hpp"
+#include "customers.hpp"
 #include "largest.cuh"
 #include "pool.hpp"
 
@@ -20,19 +20,22 @@ PTOFA_ENTRY(largest, LARGEST)
 namespace ptofa {
 namespace {
 
-// sixteen side by side; the compiler makes of them what the level has
-typedef int32_t Bits __attribute__((vector_size(64)));
+// As many side by side as the level has; four of them, because each maximum waits for the one before.
+constexpr int WIDTH = sizeof(rows::Bits) / 4, AT_ONCE = 4;
 
 int32_t largest_of(const int32_t* bits, int64_t n) {
-  Bits top = {};
+  rows::Bits top[AT_ONCE] = {};
   int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    Bits x;
-    std::memcpy(&x, bits + i, sizeof x);
-    top = rows::larger(top, rows::size_of(x));
+  for (; i + AT_ONCE * WIDTH <= n; i += AT_ONCE * WIDTH) {
+    for (int j = 0; j < AT_ONCE; ++j) {
+      rows::Bits x;
+      std::memcpy(&x, bits + i + j * WIDTH, sizeof x);
+      top[j] = rows::larger(top[j], rows::size_of(x));
+    }
   }
   int32_t out = 0;
-  for (int lane = 0; lane < 16; ++lane) out = rows::larger(out, static_cast<int32_t>(top[lane]));
+  for (const rows::Bits& t : top)
+    for (int lane = 0; lane < WIDTH; ++lane) out = rows::larger(out, static_cast<int32_t>(t[lane]));
   for (; i < n; ++i) out = rows::larger(out, rows::size_of(bits[i]));
   return out;
 }
