@@ -38,12 +38,13 @@ static void run(const choices& a) {
   const int k = static_cast<int>(a.k), none = static_cast<int>(a.funds);
   std::vector<Halves> totals(static_cast<size_t>(a.threads));
   share(parts_of(a.rows, each), static_cast<int>(a.threads), [&](int64_t part, int slot) {
-    Halves& total = totals[static_cast<size_t>(slot)];
+    Halves total;
     visit_rows(a, funds, part * each, std::min(a.rows, (part + 1) * each), k + 1,
                [&](BestOfRow& row, int own, int64_t i) {
                  List list(a.held + i * k, a.other + i * k, a.margin + i * k, none, total);
                  rows::list_choices(funds.keys, row, own, k, list);
                });
+    totals[static_cast<size_t>(slot)].add(total);
   });
   for (const Halves& total : totals) {
     a.value[0] += total.high;

@@ -218,6 +218,10 @@ struct Halves {
     high += value >> 24;
     low += value & 0xffffff;
   }
+  void add(const Halves& other) {
+    high += other.high;
+    low += other.low;
+  }
 };
 
 }  // namespace ptofa

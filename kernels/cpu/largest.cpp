@@ -42,7 +42,6 @@ int32_t largest_of(const int32_t* bits, int64_t n) {
 
 struct Top {
   int32_t chosen = 0, seen = 0;
-  char apart[56];  // threads write side by side
 };
 
 void look(const largest& a, int64_t u, Top& top) {
@@ -62,7 +61,7 @@ static void run(const largest& a) {
   const int64_t each = std::max<int64_t>(1, (int64_t{1} << 17) / a.funds);
   std::vector<Top> tops(static_cast<size_t>(a.threads));
   share((a.rows + each - 1) / each, static_cast<int>(a.threads), [&](int64_t part, int slot) {
-    Top& top = tops[static_cast<size_t>(slot)];
+    Top top;
     const int64_t lo = part * each, hi = std::min(a.rows, lo + each);
     if (a.tolerance == nullptr) {
       top.seen = rows::larger(top.seen, largest_of(a.revenue + lo * a.funds, (hi - lo) * a.funds));
@@ -70,6 +69,8 @@ static void run(const largest& a) {
     } else {
       for (int64_t u = lo; u < hi; ++u) look(a, u, top);
     }
+    Top& all = tops[static_cast<size_t>(slot)];
+    all = {rows::larger(all.chosen, top.chosen), rows::larger(all.seen, top.seen)};
   });
   for (const Top& top : tops) {
     a.top[0] = rows::larger(a.top[0], top.chosen);

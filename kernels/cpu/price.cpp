@@ -12,23 +12,27 @@ namespace {
 // Counts of one thread.  Where there are many funds few rows share a pair of them: those are counted where they end up.
 constexpr int64_t MOST_PAIRS = 1 << 16;
 
+// A processor reads and writes this many numbers together: what threads count lies so far apart.
+constexpr int64_t APART = 16;
+
 struct Tally {
   const double* delta;
   int64_t size;
-  std::vector<int64_t> counts, swaps;
+  int64_t* counts;
+  int64_t* swaps;  // null: they go to `all_swaps`
   int64_t* all_swaps;
   Halves total;
 
   void take(int fund, int64_t value) {
-    ++counts[static_cast<size_t>(fund)];
+    ++counts[fund];
     total.add(value);
   }
-  void leave_empty(int slots) { counts[static_cast<size_t>(size - 1)] += slots; }
+  void leave_empty(int slots) { counts[size - 1] += slots; }
   void swap(int from, int to, int64_t loss) {
     const int64_t at = from * size + to;
     const bool near = static_cast<double>(loss) < delta[at];
-    if (!swaps.empty())
-      swaps[static_cast<size_t>(at)] += near;  // without a branch: nobody can foresee it
+    if (swaps != nullptr)
+      swaps[at] += near;  // without a branch: nobody can foresee it
     else if (near)
       __atomic_fetch_add(all_swaps + at, 1, __ATOMIC_RELAXED);
   }
@@ -38,25 +42,25 @@ struct Tally {
 
 // counts[F + 1], swaps[(F + 1)^2] and value[2] (high and low half) are added to.
 static void run(const price_pass& a) {
-  const int64_t size = a.funds + 1, each = rows_at_a_time(a.funds);
+  const int64_t size = a.funds + 1, pairs = size * size <= MOST_PAIRS ? size * size : 0;
+  const int64_t each = rows_at_a_time(a.funds), stride = (size + pairs + 2 + 2 * APART) / APART * APART;
   const Funds<price_pass> funds(a);
-  const int threads = static_cast<int>(a.threads);
-  const size_t pairs = size * size <= MOST_PAIRS ? static_cast<size_t>(size * size) : 0;
-  std::vector<Tally> tallies(
-      static_cast<size_t>(threads),
-      Tally{a.delta, size, std::vector<int64_t>(static_cast<size_t>(size)), std::vector<int64_t>(pairs), a.swaps, {}});
-  share(parts_of(a.rows, each), threads, [&](int64_t part, int slot) {
-    Tally& tally = tallies[static_cast<size_t>(slot)];
+  std::vector<int64_t> counted(static_cast<size_t>(a.threads * stride));
+  share(parts_of(a.rows, each), static_cast<int>(a.threads), [&](int64_t part, int slot) {
+    int64_t* const own = counted.data() + slot * stride;
+    Tally tally{a.delta, size, own + 2, pairs > 0 ? own + 2 + size : nullptr, a.swaps, {}};
     visit_rows(a, funds, part * each, std::min(a.rows, (part + 1) * each), static_cast<int>(a.k) + 1,
-               [&](BestOfRow& row, int own, int64_t) {
-                 rows::count_choices(funds.keys, row, own, static_cast<int>(a.funds), tally);
+               [&](BestOfRow& row, int slots, int64_t) {
+                 rows::count_choices(funds.keys, row, slots, static_cast<int>(a.funds), tally);
                });
+    own[0] += tally.total.high;
+    own[1] += tally.total.low;
   });
-  for (const Tally& tally : tallies) {
-    for (size_t i = 0; i < tally.counts.size(); ++i) a.counts[i] += tally.counts[i];
-    for (size_t i = 0; i < tally.swaps.size(); ++i) a.swaps[i] += tally.swaps[i];
-    a.value[0] += tally.total.high;
-    a.value[1] += tally.total.low;
+  for (int64_t slot = 0; slot < a.threads; ++slot) {
+    const int64_t* const own = counted.data() + slot * stride;
+    for (int i = 0; i < 2; ++i) a.value[i] += own[i];
+    for (int64_t i = 0; i < size; ++i) a.counts[i] += own[2 + i];
+    for (int64_t i = 0; i < pairs; ++i) a.swaps[i] += own[2 + size + i];
   }
 }
 
