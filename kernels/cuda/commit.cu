@@ -1,5 +1,5 @@
 // Commit a round: the waiting customers at or before the cut get their picks and leave the sums.
-// Twin: ptofa_gpu/ops/commit.py.
+// See ptofa_gpu/ops/commit.py.
 #include "common.cuh"
 
 __device__ __forceinline__ bool before_cut(const Cut* cut, u64 key, i64 u) {

@@ -1,14 +1,25 @@
 // Score and pick (Eq. 7 of PTOFA): each waiting customer's score, and the K best funds that are eligible and open.
-// Twin: ptofa_gpu/ops/score.py; equal to it bit for bit: the additions have one fixed order and are never contracted.
+// See ptofa_gpu/ops/score.py.
+#include "score.cuh"
+
 #include "common.cuh"
 
-#define INF_BITS 0x7ff0000000000000ll
-enum Tail { TAIL_ZERO = 0, TAIL_DROP = 1, TAIL_INF = 2 };
-
-// One step of h = sum alpha[f_j] (E[f_j] - E[f_(j+1)]); the last fund stands against 0 or not at all, by `tail`.
-__device__ __forceinline__ double term(double alpha, float value, float next) {
-  return __dmul_rn(alpha, __dsub_rn((double)value, (double)next));
+__device__ __forceinline__ double infinity() { return __longlong_as_double(0x7ff0000000000000ll); }
+__device__ __forceinline__ i64 item_of(float revenue, int fund) {
+  return rows::item_of<i64>((int)__float_as_uint(revenue), fund);
 }
+__device__ __forceinline__ double revenue_of(i64 item) {
+  return (double)__uint_as_float((unsigned)rows::in_order((int)(item >> 32)));
+}
+
+// What a score reads of an item.
+struct Look {
+  const double* speed;
+  __device__ __forceinline__ double revenue(i64 item) const { return revenue_of(item); }
+  __device__ __forceinline__ double alpha(i64 item) const {
+    return item == rows::NO_ITEM ? 0.0 : speed[rows::fund_of_item(item)];
+  }
+};
 
 // F <= N: one thread a customer, the row in registers, sorted by a bitonic network with constant indices.
 template <int N>
@@ -32,46 +43,18 @@ __device__ __forceinline__ void score_in_registers(const float* revenue, const s
     const signed char t = tolerance[u];
     const u64 allowed = mask == nullptr ? ~0ull : mask[u * words];  // F <= 32: one word
     const float* row = revenue + u * funds;
-    u64 item[N];
-    int n = 0;
+    i64 item[N];
 #pragma unroll
     for (int f = 0; f < N; ++f) {
       const bool ok = s_open[f] && t >= s_risk[f] && ((allowed >> f) & 1ull);
-      item[f] = ok ? pack(row[f], f) : 0ull;
-      n += ok;
+      item[f] = ok ? item_of(row[f], f) : rows::NO_ITEM;
     }
-#pragma unroll
-    for (int size = 2; size <= N; size <<= 1) {
-#pragma unroll
-      for (int step = size >> 1; step > 0; step >>= 1) {
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-          const int j = i ^ step;
-          if (j > i) {
-            const bool falling = (i & size) == 0;
-            const u64 a = item[i], b = item[j];
-            const bool swap = falling ? a < b : a > b;
-            item[i] = swap ? b : a;
-            item[j] = swap ? a : b;
-          }
-        }
-      }
-    }
-    double score = 0.0;
-#pragma unroll
-    for (int j = 0; j < N; ++j) {
-      if (j < n) {
-        const bool last = j + 1 == n;
-        const float next = last ? 0.0f : packed_value(item[(j + 1) % N]);
-        if (!last || tail == TAIL_ZERO)
-          score = __dadd_rn(score, term(s_alpha[packed_fund(item[j])], packed_value(item[j]), next));
-      }
-    }
-    if (tail == TAIL_INF && n > 0 && n < funds) score = __longlong_as_double(INF_BITS);
-    key[u] = order_of(score);
+    rows::sort_falling(item);
+    const double score = rows::score_of<double>(item, funds, tail, infinity(), Look{s_alpha});
+    key[u] = rows::key_of_score(__double_as_longlong(score));
 #pragma unroll
     for (int j = 0; j < N; ++j)
-      if (j < k) picks[u * k + j] = j < n ? (short)packed_fund(item[j]) : (short)-1;
+      if (j < k) picks[u * k + j] = item[j] == rows::NO_ITEM ? (short)rows::EMPTY : (short)rows::fund_of_item(item[j]);
   }
 }
 
@@ -92,9 +75,9 @@ extern "C" __global__ void score_pick_wide(const float* revenue, const signed ch
                                            const u64* mask, int words, const unsigned char* done, const double* alpha,
                                            const unsigned char* is_open, i64 rows, int funds, int k, int tail, u64* key,
                                            short* picks, int width) {
-  extern __shared__ u64 s_items[];
+  extern __shared__ i64 s_items[];
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-  u64* item = s_items + (i64)warp * width;
+  i64* item = s_items + (i64)warp * width;
   const unsigned all = 0xffffffffu;
   for (i64 u = (i64)blockIdx.x * warps + warp; u < rows; u += (i64)gridDim.x * warps) {
     if (done[u]) continue;  // the same for the whole warp
@@ -104,19 +87,19 @@ extern "C" __global__ void score_pick_wide(const float* revenue, const signed ch
       const int f = base + lane;
       const bool ok = f < funds && is_open[f] && may_see(tolerance, risk, mask, words, u, f);
       const unsigned vote = __ballot_sync(all, ok);
-      if (ok) item[n + __popc(vote & ((1u << lane) - 1u))] = pack(row[f], f);
+      if (ok) item[n + __popc(vote & ((1u << lane) - 1u))] = item_of(row[f], f);
       n += __popc(vote);
     }
     int size = 1;
     while (size < n) size <<= 1;
-    for (int i = n + lane; i < size; i += 32) item[i] = 0ull;
+    for (int i = n + lane; i < size; i += 32) item[i] = rows::NO_ITEM;
     __syncwarp();
     for (int run = 2; run <= size; run <<= 1) {
       for (int step = run >> 1; step > 0; step >>= 1) {
         for (int i = lane; i < size; i += 32) {
           const int j = i ^ step;
           if (j > i) {
-            const u64 a = item[i], b = item[j];
+            const i64 a = item[i], b = item[j];
             if ((i & run) == 0 ? a < b : a > b) {
               item[i] = b;
               item[j] = a;
@@ -130,19 +113,20 @@ extern "C" __global__ void score_pick_wide(const float* revenue, const signed ch
     for (int base = 0; base < n; base += 32) {
       const int j = base + lane;
       double mine = 0.0;
-      if (j < n && (j + 1 < n || tail == TAIL_ZERO)) {
-        const float next = j + 1 < n ? packed_value(item[j + 1]) : 0.0f;
-        mine = term(alpha[packed_fund(item[j])], packed_value(item[j]), next);
+      if (j < n && (j + 1 < n || tail == rows::TAIL_ZERO)) {
+        const double next = j + 1 < n ? revenue_of(item[j + 1]) : 0.0;
+        mine = rows::term(alpha[rows::fund_of_item(item[j])], revenue_of(item[j]), next);
       }
       const int terms = min(32, n - base);
       for (int i = 0; i < terms; ++i) {  // the terms side by side, the additions in order
         const double next_term = __shfl_sync(all, mine, i);
-        if (base + i + 1 < n || tail == TAIL_ZERO) score = __dadd_rn(score, next_term);
+        if (base + i + 1 < n || tail == rows::TAIL_ZERO) score += next_term;
       }
     }
-    if (tail == TAIL_INF && n > 0 && n < funds) score = __longlong_as_double(INF_BITS);
-    if (lane == 0) key[u] = order_of(score);
-    for (int j = lane; j < k; j += 32) picks[u * k + j] = j < n ? (short)packed_fund(item[j]) : (short)-1;
+    if (tail == rows::TAIL_INF && n > 0 && n < funds) score = infinity();
+    if (lane == 0) key[u] = rows::key_of_score(__double_as_longlong(score));
+    for (int j = lane; j < k; j += 32)
+      picks[u * k + j] = j < n ? (short)rows::fund_of_item(item[j]) : (short)rows::EMPTY;
     __syncwarp();  // the next row overwrites the items
   }
 }

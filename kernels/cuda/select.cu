@@ -1,5 +1,5 @@
 // Where a round ends: radix selection over (score key falling, row rising), 8 bits at a time, state kept on the device.
-// Twin: ptofa_gpu/ops/select.py.
+// See ptofa_gpu/ops/select.py.
 #include "common.cuh"
 
 // 8 digits of the key, then 5 of the row: rows below 2^40.

@@ -1,4 +1,4 @@
-// Sums over customers as integers: exact, in any order.  Twin: ptofa_gpu/ops/sums.py.
+// Sums over customers as integers: exact, in any order.  See ptofa_gpu/ops/sums.py.
 #include "common.cuh"
 
 // sums[f] += sum over eligible u of round(E[u,f] x scale).  Neighbouring threads read neighbouring elements; the stride

@@ -1,4 +1,6 @@
-// What a plan adds up to: how often it shows each fund, and its revenue, exactly.  Twin: ptofa_gpu/ops/totals.py.
+// What a plan adds up to: how often it shows each fund, and its revenue, exactly.  See ptofa_gpu/ops/totals.py.
+#include "totals.cuh"
+
 #include "common.cuh"
 
 // counts[v + 2] += slots that hold v: -2 (no slot of the customer's), -1 (empty), 0 ... F - 1.
@@ -17,23 +19,20 @@ extern "C" __global__ void __launch_bounds__(256) count_funds(const short* chose
 
 // Exact sum of E over every slot that holds a fund: float32 mantissas added up by exponent, values below 0 apart.
 // sums[e] += mantissa of a value of exponent e, sums[256 + e] of a negative one.
-#define EXPONENTS 256
 extern "C" __global__ void __launch_bounds__(256)
     earned(const float* revenue, const short* chosen, i64 rows, int funds, int k, u64* sums) {
-  __shared__ u64 s_sums[2 * EXPONENTS];
-  for (int i = threadIdx.x; i < 2 * EXPONENTS; i += blockDim.x) s_sums[i] = 0ull;
+  __shared__ u64 s_sums[2 * rows::EXPONENTS];
+  for (int i = threadIdx.x; i < 2 * rows::EXPONENTS; i += blockDim.x) s_sums[i] = 0ull;
   __syncthreads();
   const i64 stride = (i64)gridDim.x * blockDim.x;
   for (i64 u = (i64)blockIdx.x * blockDim.x + threadIdx.x; u < rows; u += stride)
     for (int j = 0; j < k; ++j) {
       const int fund = chosen[u * k + j];
       if (fund < 0) continue;
-      const unsigned bits = __float_as_uint(revenue[u * funds + fund]);
-      const unsigned exponent = (bits >> 23) & 0xffu;
-      const unsigned mantissa = (bits & 0x7fffffu) | (exponent ? 0x800000u : 0u);
-      atomicAdd(&s_sums[(bits >> 31) * EXPONENTS + exponent], (u64)mantissa);
+      const rows::Mantissa mantissa = rows::mantissa_of(__float_as_uint(revenue[u * funds + fund]));
+      atomicAdd(&s_sums[mantissa.place], (u64)mantissa.value);
     }
   __syncthreads();
-  for (int i = threadIdx.x; i < 2 * EXPONENTS; i += blockDim.x)
+  for (int i = threadIdx.x; i < 2 * rows::EXPONENTS; i += blockDim.x)
     if (s_sums[i]) atomicAdd(&sums[i], s_sums[i]);
 }

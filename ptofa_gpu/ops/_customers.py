@@ -14,6 +14,19 @@ FIELDS = (
     "in_i8 slots; i64 k; i64 rows; i64 first; i64 step; i64 threads;"
 )
 
+#: The first fields of passes that look at what customers may see, as in kernels/cpu/levels.hpp.
+LIMITS = "in_f32 revenue; in_i8 tolerance; in_i8 risk; in_u64 mask; i64 words; i64 rows; i64 funds; i64 threads;"
+
+
+def limits(revenue: np.ndarray, tolerance: np.ndarray, risk: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
+    """The values of `LIMITS`."""
+    rows, funds = revenue.shape
+    return {
+        "revenue": revenue, "tolerance": tolerance, "risk": risk, "mask": mask,
+        "words": 0 if mask is None else mask.shape[1], "rows": rows, "funds": funds,
+        "threads": threads_for(rows * funds),
+    }  # fmt: skip
+
 
 class Customers:
     """Customers on the host, and the prices at which they are looked at.

@@ -1,37 +1,20 @@
-"""Commit a round: the customers before the cut get their picks and leave the sums (twin of kernels/commit.cu)."""
+"""Commit a round: the customers before the cut get their picks and leave the sums (kernels/cpu/rounds.cpp,
+kernels/cuda/commit.cu)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CHUNK, fixed, mask_words, may_see, n_chunks
+from ptofa_gpu.ops._customers import LIMITS, limits
+from ptofa_gpu.ops._entry import Entry, pieces
 
-
-@nb.njit(parallel=True, cache=True)
-def _commit(revenue, tolerance, risk, mask, key, picks, done, cut_key, cut_row, scale, chosen):
-    rows, funds = revenue.shape
-    chunks = n_chunks(rows)
-    counts = np.zeros((chunks, funds), np.int64)
-    sums = np.zeros((chunks, funds), np.int64)
-    served = np.zeros(chunks, np.int64)
-    for c in nb.prange(chunks):
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            if done[u] or key[u] < cut_key or (key[u] == cut_key and u > cut_row):
-                continue
-            done[u] = 1
-            served[c] += 1
-            for j in range(picks.shape[1]):
-                f = picks[u, j]
-                chosen[u, j] = f
-                if f >= 0:
-                    counts[c, f] += 1
-            for f in range(funds):
-                if may_see(tolerance, risk, mask, u, f):
-                    sums[c, f] += fixed(revenue[u, f], scale)
-    return counts.sum(0), sums.sum(0), served.sum()
+_COMMIT = Entry(
+    "commit",
+    LIMITS + "in_u64 key; in_i16 picks; out_u8 done; i64 k; in_u64 cut_key; i64 cut_row; f64 scale; out_i16 chosen; "
+    "out_i64 counts; out_i64 sums; out_i64 served",
+)
 
 
 def commit(
@@ -65,9 +48,16 @@ def commit(
     customers were committed.
     """
     if isinstance(revenue, np.ndarray):
-        words = mask_words(mask)
-        scale = 2.0**shift
-        return _commit(revenue, tolerance, risk, words, key, picks, done, np.uint64(cut[0]), cut[1], scale, chosen)
+        funds, k = revenue.shape[1], picks.shape[1]
+        counts, sums, served = np.zeros(funds, np.int64), np.zeros(funds, np.int64), np.zeros(1, np.int64)
+        cut_key = np.array([cut[0]], np.uint64)
+        for lo, hi in pieces(*revenue.shape):
+            part = limits(revenue[lo:hi], tolerance[lo:hi], risk, None if mask is None else mask[lo:hi])
+            some = {"key": key[lo:hi], "picks": picks[lo:hi], "done": done[lo:hi], "chosen": chosen[lo:hi]}
+            last = min(max(int(cut[1]) - lo, -1), hi - lo)
+            found = {"counts": counts, "sums": sums, "served": served}
+            _COMMIT(**part, **some, k=k, cut_key=cut_key, cut_row=last, scale=2.0**shift, **found)
+        return counts, sums, int(served[0])
     from ptofa_gpu.ops import _kernels
 
     return _kernels.device_module().commit(revenue, tolerance, risk, mask, key, picks, done, cut, shift, chosen)

@@ -1,33 +1,14 @@
-"""Every customer's funds in order of falling revenue (twin of kernels/order.cu)."""
+"""Every customer's funds in order of falling revenue (kernels/cpu/totals.cpp, kernels/cuda/order.cu)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CHUNK, n_chunks
+from ptofa_gpu.ops._entry import Entry, pieces, threads_for
 
-
-@nb.njit(parallel=True, cache=True)
-def _order(revenue, chosen):
-    rows, k = chosen.shape
-    for c in nb.prange(n_chunks(rows)):
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            for j in range(1, k):
-                fund = chosen[u, j]
-                if fund < 0:
-                    continue
-                value = revenue[u, fund]
-                i = j
-                while i > 0:
-                    before = chosen[u, i - 1]
-                    if before >= 0 and (revenue[u, before] > value or (revenue[u, before] == value and before < fund)):
-                        break
-                    chosen[u, i] = before
-                    i -= 1
-                chosen[u, i] = fund
+_ORDER_SLOTS = Entry("order_slots", "in_f32 revenue; i64 rows; i64 funds; i64 k; i64 threads; out_i16 chosen")
 
 
 def order_slots(revenue: Any, chosen: Any) -> None:
@@ -46,4 +27,7 @@ def order_slots(revenue: Any, chosen: Any) -> None:
 
         _kernels.device_module().order_slots(revenue, chosen)
         return
-    _order(revenue, chosen)
+    k, funds = chosen.shape[1], revenue.shape[1]
+    for lo, hi in pieces(len(chosen), k, 4):
+        size = {"rows": hi - lo, "funds": funds, "k": k, "threads": threads_for((hi - lo) * k)}
+        _ORDER_SLOTS(revenue=revenue[lo:hi], chosen=chosen[lo:hi], **size)

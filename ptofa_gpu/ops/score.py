@@ -1,86 +1,23 @@
-"""Score and pick (Eq. 7): who goes first, and the K funds they would take (twin of kernels/score.cu)."""
+"""Score and pick (Eq. 7): who goes first, and the K funds they would take (kernels/cpu/score.cpp,
+kernels/cuda/score.cu)."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CHUNK, mask_words, may_see, n_chunks
+from ptofa_gpu.ops._customers import LIMITS, limits
+from ptofa_gpu.ops._entry import Entry, pieces
 
 Tail = Literal["zero", "drop", "inf"]
 #: How the score reads a customer's list of eligible, open funds where it ends (see `score_and_pick`).
 TAILS: dict[str, int] = {"zero": 0, "drop": 1, "inf": 2}
 
-
-#: Up to so many funds are sorted by insertion.
-INSERTION = 48
-
-
-@nb.njit
-def _insert(value, fund, n):
-    for i in range(1, n):
-        x, f = value[i], fund[i]
-        j = i
-        while j > 0 and value[j - 1] < x:
-            value[j], fund[j] = value[j - 1], fund[j - 1]
-            j -= 1
-        value[j], fund[j] = x, f
-
-
-@nb.njit
-def _sort(value, fund, n, packed):
-    """Sort by whole numbers in the order wanted: the value's bits, turned to rise as it falls, then the fund."""
-    bits = value.view(np.int32)
-    for i in range(n):
-        b = np.int64(bits[i])
-        b = np.int64(0) if value[i] == 0 else b if b >= 0 else np.int64(-0x80000000) - b  # -0 is 0
-        packed[i] = (-b << 32) + fund[i]
-    packed[:n].sort()
-    for i in range(n):
-        b = -(packed[i] >> 32)
-        bits[i] = np.int32(b if b >= 0 else np.int64(-0x80000000) - b)
-        fund[i] = packed[i] & 0xFFFFFFFF
-
-
-@nb.njit(parallel=True, cache=True)
-def _score_and_pick(revenue, tolerance, risk, mask, done, alpha, is_open, tail, key, picks):
-    rows, funds = revenue.shape
-    k = picks.shape[1]
-    bits = key.view(np.int64)
-    for c in nb.prange(n_chunks(rows)):
-        value = np.empty(funds, np.float32)
-        fund = np.empty(funds, np.int64)
-        packed = np.empty(funds if funds > INSERTION else 0, np.int64)
-        word = np.empty(1, np.float64)
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            if done[u]:
-                continue
-            n = 0  # the eligible, open funds, best first; equal revenue: lower index first
-            for f in range(funds):
-                if is_open[f] and may_see(tolerance, risk, mask, u, f):
-                    value[n], fund[n] = revenue[u, f], f
-                    n += 1
-            if n <= INSERTION:
-                _insert(value, fund, n)
-            else:
-                _sort(value, fund, n, packed)
-            # One fixed order of additions, no contraction: the kernel does the same, to the bit.
-            score = 0.0
-            for j in range(n - 1):
-                score += alpha[fund[j]] * (np.float64(value[j]) - np.float64(value[j + 1]))
-            if n > 0:
-                if tail == 0:
-                    score += alpha[fund[n - 1]] * np.float64(value[n - 1])
-                elif tail == 2 and n < funds:
-                    score = np.inf
-            word[0] = score
-            b = word.view(np.int64)[0]
-            # flip so that unsigned order is the order of the numbers
-            bits[u] = ~b if b < 0 else b ^ np.int64(-0x8000000000000000)
-            for j in range(k):
-                picks[u, j] = fund[j] if j < n else -1
+_SCORE_AND_PICK = Entry(
+    "score_and_pick",
+    LIMITS + "in_u8 done; in_f64 alpha; in_u8 is_open; i64 k; i64 tail; out_u64 key; out_i16 picks",
+)
 
 
 def score_and_pick(
@@ -119,7 +56,11 @@ def score_and_pick(
         The K best funds, best first, equal revenue by lower index; -1 where there are fewer.
     """
     if isinstance(revenue, np.ndarray):
-        _score_and_pick(revenue, tolerance, risk, mask_words(mask), done, alpha, is_open, TAILS[tail], key, picks)
+        k, flags = picks.shape[1], is_open.view(np.uint8)
+        for lo, hi in pieces(len(revenue), revenue.shape[1], 8):
+            part = limits(revenue[lo:hi], tolerance[lo:hi], risk, None if mask is None else mask[lo:hi])
+            out = {"key": key[lo:hi], "picks": picks[lo:hi]}
+            _SCORE_AND_PICK(**part, done=done[lo:hi], alpha=alpha, is_open=flags, k=k, tail=TAILS[tail], **out)
         return
     from ptofa_gpu.ops import _kernels
 

@@ -1,26 +1,16 @@
-"""Sums over customers, as integers: exact, in any order, so the same on every device (twin of kernels/sums.cu)."""
+"""Sums over customers, as integers: exact, in any order, so the same on every device (kernels/cpu/rounds.cpp,
+kernels/cuda/sums.cu)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CHUNK, fixed, mask_words, may_see, n_chunks
+from ptofa_gpu.ops._customers import LIMITS, limits
+from ptofa_gpu.ops._entry import Entry, pieces
 
-
-@nb.njit(parallel=True, cache=True)
-def _column_sums(revenue, tolerance, risk, mask, scale):
-    rows, funds = revenue.shape
-    chunks = n_chunks(rows)
-    part = np.zeros((chunks, funds), np.int64)
-    for c in nb.prange(chunks):
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            for f in range(funds):
-                if may_see(tolerance, risk, mask, u, f):
-                    part[c, f] += fixed(revenue[u, f], scale)
-    return part.sum(0)
+_COLUMN_SUMS = Entry("column_sums", LIMITS + "f64 scale; out_i64 sums")
 
 
 def column_sums(revenue: Any, tolerance: Any, risk: Any, mask: Any, shift: int) -> np.ndarray:
@@ -39,7 +29,11 @@ def column_sums(revenue: Any, tolerance: Any, risk: Any, mask: Any, shift: int) 
     (F,) int64 NumPy array.
     """
     if isinstance(revenue, np.ndarray):
-        return _column_sums(revenue, tolerance, risk, mask_words(mask), 2.0**shift)
+        sums = np.zeros(revenue.shape[1], np.int64)
+        for lo, hi in pieces(*revenue.shape):
+            part = limits(revenue[lo:hi], tolerance[lo:hi], risk, None if mask is None else mask[lo:hi])
+            _COLUMN_SUMS(**part, scale=2.0**shift, sums=sums)
+        return sums
     from ptofa_gpu.ops import _kernels
 
     return _kernels.device_module().column_sums(revenue, tolerance, risk, mask, shift)

@@ -1,28 +1,33 @@
-"""What a plan adds up to: how often it shows each fund, and its revenue (twin of kernels/totals.cu)."""
+"""What a plan adds up to: how often it shows each fund, and its revenue (kernels/cpu/totals.cpp,
+kernels/cuda/totals.cu)."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 
+from ptofa_gpu.ops._entry import Entry, pieces, threads_for
 
-@nb.njit(parallel=True, cache=True)
-def _count(values, lowest, size, threads):
-    part = np.zeros((threads, size), np.int64)
-    for t in nb.prange(threads):
-        own = np.zeros(size, np.int64)
-        for i in range(values.size * t // threads, values.size * (t + 1) // threads):
-            own[np.int64(values[i]) - lowest] += 1
-        part[t] = own
-    return part.sum(0)
+_COUNT_VALUES = Entry(
+    "count_values", "in_i8 values; i64 bytes; i64 n; i64 lowest; i64 size; i64 threads; out_i64 counts"
+)
+_EARNED = Entry("earned", "in_f32 revenue; in_i16 chosen; i64 rows; i64 funds; i64 k; i64 threads; out_i64 sums")
 
 
 def count_values(values: np.ndarray, lowest: int, size: int) -> np.ndarray:
-    """How often lowest, lowest + 1, ... occur in an array on the host that holds nothing else: (size,) int64."""
-    return _count(np.ascontiguousarray(values).reshape(-1), lowest, size, nb.get_num_threads())
+    """How often lowest, lowest + 1, ... occur in an int8 or int16 array on the host that holds nothing else.
+
+    Returns
+    -------
+    (size,) int64
+    """
+    flat, counts = np.ascontiguousarray(values).reshape(-1), np.zeros(size, np.int64)
+    about = {"bytes": flat.itemsize, "lowest": lowest, "size": size, "counts": counts}
+    for lo, hi in pieces(flat.size, 1):
+        _COUNT_VALUES(values=flat[lo:hi].view(np.int8), n=hi - lo, threads=threads_for(hi - lo), **about)
+    return counts
 
 
 def count_funds(chosen: Any, funds: int) -> np.ndarray:
@@ -46,25 +51,8 @@ def count_funds(chosen: Any, funds: int) -> np.ndarray:
     return count_values(chosen, -2, funds + 2)
 
 
-#: Biased exponents of float32, and how many numbers `_earned` keeps for them: positive values, then negative ones.
+#: Biased exponents of float32, and how many numbers `earned` keeps for them: positive values, then negative ones.
 EXPONENTS = 256
-
-
-@nb.njit(parallel=True, cache=True)
-def _earned(bits, chosen, threads):
-    rows = chosen.shape[0]
-    part = np.zeros((threads, 2 * EXPONENTS), np.int64)
-    for t in nb.prange(threads):
-        own = np.zeros(2 * EXPONENTS, np.int64)
-        for u in range(rows * t // threads, rows * (t + 1) // threads):
-            for j in range(chosen.shape[1]):
-                if chosen[u, j] >= 0:
-                    b = bits[u, chosen[u, j]]
-                    exponent = (b >> 23) & 0xFF
-                    mantissa = (b & 0x7FFFFF) | (0x800000 if exponent else 0)
-                    own[(EXPONENTS if b < 0 else 0) + exponent] += mantissa
-        part[t] = own
-    return part.sum(0)
 
 
 def earned(revenue: Any, chosen: Any) -> np.ndarray:
@@ -83,7 +71,11 @@ def earned(revenue: Any, chosen: Any) -> np.ndarray:
     numbers of them.
     """
     if isinstance(revenue, np.ndarray):
-        return _earned(revenue.view(np.int32), chosen, nb.get_num_threads())
+        (rows, k), funds, sums = chosen.shape, revenue.shape[1], np.zeros(2 * EXPONENTS, np.int64)
+        for lo, hi in pieces(rows, k, 4):
+            size = {"rows": hi - lo, "funds": funds, "k": k, "threads": threads_for((hi - lo) * k)}
+            _EARNED(revenue=revenue[lo:hi], chosen=chosen[lo:hi], **size, sums=sums)
+        return sums
     from ptofa_gpu.ops import _kernels
 
     return _kernels.device_module().earned(revenue, chosen)

@@ -144,3 +144,45 @@ def order(revenue, chosen):
         funds = sorted((f for f in row if f >= 0), key=lambda f: (-float(revenue[u, f]), f))
         out[u] = funds + [f for f in row if f < 0]
     return out
+
+
+def score_and_pick(data, done, alpha, is_open, k, tail):
+    """Scores and picks of each customer (nan and -1 where they are done), by the words of Eq. 7."""
+    revenue, sees = data[0], eligible(*data[1:])
+    score, picks = np.full(len(revenue), np.nan), np.full((len(revenue), k), -1, np.int16)
+    for u in np.flatnonzero(done == 0):
+        funds = sorted((f for f in range(len(is_open)) if is_open[f] and sees[u, f]), key=lambda f: (-revenue[u, f], f))
+        value = [float(revenue[u, f]) for f in funds]
+        h = 0.0
+        for j in range(len(funds) - 1):
+            h += alpha[funds[j]] * (value[j] - value[j + 1])
+        if funds and tail == "zero":
+            h += alpha[funds[-1]] * value[-1]
+        if tail == "inf" and 0 < len(funds) < len(is_open):
+            h = np.inf
+        score[u], picks[u, : len(funds[:k])] = h, funds[:k]
+    return score, picks
+
+
+def one_round(data, key, picks, done, quota, shift):
+    """Customers served one after the other, the highest key first, until a fund runs out: who, and what they leave."""
+    left = quota.copy()
+    served = np.zeros(len(key), bool)
+    for u in sorted(np.flatnonzero(done == 0), key=lambda u: (-int(key[u]), u)):
+        served[u] = True
+        held = picks[u][picks[u] >= 0]
+        left[held] -= 1
+        if (left[held] <= 0).any():
+            break
+    counts = [int((picks[served] == f).sum()) for f in range(quota.size)]
+    return (
+        served,
+        np.array(counts),
+        column_sums([a if i == 2 or a is None else a[served] for i, a in enumerate(data)], shift),
+    )
+
+
+def column_sums(data, shift):
+    """(F,) sums of whole multiples of 2^-shift over those who may see each fund."""
+    units = np.rint(data[0].astype(np.float64) * 2.0**shift)
+    return np.where(eligible(*data[1:]), units, 0.0).astype(np.int64).sum(0)
