@@ -1,6 +1,7 @@
 // Customers side by side, as many as a register holds keys: the loader of kernels/rows on a CPU.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -209,6 +210,21 @@ void visit_rows(const Args& a, const Funds<Args>& about, int64_t lo, int64_t hi,
       visit(row, group.own(lane), i + lane);
     }
   }
+}
+
+// What the funds are worth to customer u, in units, where one customer is looked at after the other; below every number
+// where the customer may not see them.
+template <class Args>
+void value_row(const Args& a, int64_t u, double* out) {
+  const float* revenue = a.revenue + u * a.funds;
+  const int8_t tolerance = a.tolerance[u];
+  for (int64_t f = 0; f < a.funds; ++f) {
+    const double value = rows::value_of(static_cast<double>(revenue[f]), a.scale, a.offset[f]);
+    out[f] = tolerance >= a.risk[f] ? value : -HUGE_VAL;
+  }
+  if (a.mask == nullptr) return;
+  for (int64_t f = 0; f < a.funds; ++f)
+    if (!(a.mask[u * a.words + (f >> 6)] >> (f & 63) & 1)) out[f] = -HUGE_VAL;
 }
 
 // A sum of whole numbers that may not fit in 64 bits: high and low halves apart.

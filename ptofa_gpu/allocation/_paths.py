@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
 
 from ptofa_gpu.device import to_device
-from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds
+from ptofa_gpu.ops._entry import Entry
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.blocks import RevenueBlocks
@@ -21,43 +20,11 @@ SAMPLE_PAIRS = 1 << 15
 MOVES_COMPARED = 6
 
 
-@nb.njit(cache=True)
-def _gains(value, allowed, pick, rank, more, unseen):
-    """See `Sample.gains`. For each arc the best `more` gains are kept, the largest first."""
-    rows, funds = value.shape
-    best, found = np.empty((funds + 1, funds, more)), np.zeros((funds + 1, funds), np.int64)
-    for i in range(rows):
-        empty = False
-        for j in range(pick.shape[1]):
-            a = pick[i, j]
-            if a == CLOSED or (a == EMPTY and empty):
-                continue
-            given = 0.0
-            if a == EMPTY:
-                empty, a = True, funds
-            else:
-                given = np.float64(value[i, a])
-            for b in range(funds):
-                if not allowed[i, b] or holds(pick, i, b):
-                    continue
-                gain = np.float64(value[i, b]) - given
-                n = found[a, b]
-                if n == more and gain <= best[a, b, more - 1]:
-                    continue
-                at = min(n, more - 1)
-                while at > 0 and best[a, b, at - 1] < gain:
-                    best[a, b, at] = best[a, b, at - 1]
-                    at -= 1
-                best[a, b, at] = gain
-                found[a, b] = min(n + 1, more)
-    last, least = np.full((funds + 1, funds), unseen), np.full((funds + 1, funds), -np.inf)
-    for a in range(funds + 1):
-        for b in range(funds):
-            if found[a, b] > 0:
-                last[a, b] = best[a, b, min(rank, found[a, b]) - 1]
-            if found[a, b] == more:
-                least[a, b] = best[a, b, more - 1]
-    return last, least
+_GAINS = Entry(
+    "swap_gains",
+    "in_f32 value; in_u8 allowed; in_i16 pick; i64 rows; i64 funds; i64 k; i64 rank; i64 more; f64 unseen; "
+    "out_f64 last; out_f64 least",
+)
 
 
 class Sample:
@@ -91,7 +58,13 @@ class Sample:
         """
         pick = np.ascontiguousarray(to_device(chosen[:: self.stride], "cpu"))
         rank = -(-amount // self.stride)
-        return _gains(self.value, self.allowed, pick, rank, rank + rank // 2 + 4, self.unseen)
+        rows, funds = self.value.shape
+        last, least = np.empty((funds + 1, funds)), np.empty((funds + 1, funds))
+        _GAINS(
+            value=self.value, allowed=self.allowed.view(np.uint8), pick=pick, rows=rows, funds=funds, k=pick.shape[1],
+            rank=rank, more=rank + rank // 2 + 4, unseen=self.unseen, last=last, least=least,
+        )  # fmt: skip
+        return last, least
 
 
 def may_see_rows(problem: AllocationProblem, rows: Any) -> np.ndarray:

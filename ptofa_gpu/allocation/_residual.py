@@ -1,131 +1,60 @@
 """Passes over customers and walks on the fund graph that :mod:`ptofa_gpu.allocation.certificate` is made of.
 
-The passes run in parallel over rows. What they combine across rows are minima (order-free) or nothing at all, so the
-number of threads never shows in a result.
+The passes (kernels/cpu/proof.cpp) share rows out between threads. What they combine across rows are minima
+(order-free) or nothing at all, so the number of threads never shows in a result.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 
-from ptofa_gpu.ops._rows import EMPTY
+from ptofa_gpu.ops._entry import Entry, pieces, threads_for
 
-# Chunks of rows with a private minimum each; only load balance depends on it.
-_CHUNKS = 64
-
-
-@njit(parallel=True, cache=True)
-def _swap_minima(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, chunks: int) -> np.ndarray:
-    rows, n = revenue.shape
-    k = plan.shape[1]
-    out = np.full((chunks, n + 1, n + 1), np.inf)
-    for c in prange(chunks):
-        low = out[c]
-        held = np.zeros(n, np.bool_)
-        for u in range(rows * c // chunks, rows * (c + 1) // chunks):
-            empty = False
-            for s in range(k):
-                if plan[u, s] >= 0:
-                    held[plan[u, s]] = True
-                empty = empty or plan[u, s] == EMPTY
-            for s in range(k):
-                a = plan[u, s]
-                if a < 0:
-                    continue
-                mine = np.float64(revenue[u, a])
-                low[a, n] = min(low[a, n], mine)
-                for b in range(n):
-                    if eligible[u, b] and not held[b]:
-                        low[a, b] = min(low[a, b], mine - np.float64(revenue[u, b]))
-            if empty:
-                for b in range(n):
-                    if eligible[u, b] and not held[b]:
-                        low[n, b] = min(low[n, b], -np.float64(revenue[u, b]))
-            for s in range(k):
-                if plan[u, s] >= 0:
-                    held[plan[u, s]] = False
-    return out
+_ARCS = Entry(
+    "residual_arcs",
+    "in_f32 revenue; in_u8 eligible; in_i32 plan; i64 rows; i64 funds; i64 k; i64 nodes; i64 threads; out_f64 arcs",
+)
+_BEST = Entry(
+    "best_reduced",
+    "in_f32 revenue; in_u8 eligible; in_f64 price; in_i8 slots; i64 rows; i64 funds; i64 k; i64 full; i64 threads; "
+    "out_f64 sums",
+)
+_SLACKNESS = Entry(
+    "slackness",
+    "in_f32 revenue; in_u8 eligible; in_i32 plan; in_f64 price; i64 rows; i64 funds; i64 k; i64 threads; "
+    "out_f64 worst; out_f64 best; out_u8 spare; out_i64 held; out_i64 other",
+)
+#: Numbers in the arcs that each thread has for itself, all together.
+_ARCS_AT_ONCE = 1 << 22
 
 
 def cheapest_swaps(revenue: np.ndarray, eligible: np.ndarray, plan: np.ndarray, arcs: np.ndarray) -> None:
     """Lower `arcs[:F+1, :F+1]` to the cheapest swaps among these customers."""
-    n = revenue.shape[1]
-    # the private minima stay small beside the rows even with hundreds of funds
-    chunks = max(1, min(_CHUNKS, len(revenue), (1 << 22) // (n + 1) ** 2))
-    low = _swap_minima(revenue, eligible, plan, chunks).min(axis=0)
-    np.minimum(arcs[: n + 1, : n + 1], low, out=arcs[: n + 1, : n + 1])
+    rows, n = revenue.shape
+    # what each thread has for itself stays small beside the rows even with hundreds of funds
+    most = max(1, _ARCS_AT_ONCE // (n + 1) ** 2)
+    for lo, hi in pieces(rows, n, plan.shape[1] + 1):
+        _ARCS(
+            revenue=revenue[lo:hi], eligible=eligible[lo:hi].view(np.uint8), plan=plan[lo:hi], rows=hi - lo, funds=n,
+            k=plan.shape[1], nodes=len(arcs), threads=min(most, threads_for((hi - lo) * n)), arcs=arcs,
+        )  # fmt: skip
 
 
-@njit
-def _difference(a, b):
-    """a - b rounded, and what rounding took off (Knuth, The Art of Computer Programming 2, 4.2.2, Theorem B)."""
-    x = a - b
-    less = x - a
-    return x, (a - (x - less)) - (b + less)
-
-
-@njit(parallel=True, cache=True)
 def best_reduced(
-    revenue: np.ndarray, eligible: np.ndarray, price: np.ndarray, most: int, slots: np.ndarray, full: bool
+    revenue: np.ndarray, eligible: np.ndarray, price: np.ndarray, most: int, slots: np.ndarray | None, full: bool
 ) -> np.ndarray:
-    """(rows, 2) sums of each customer's largest E - price, as many as `slots` says (`most` where that has no entries);
-    without `full` only positive ones are taken. Differences are rounded up; each sum is a rounded one, and how far
-    below the exact one it may be: nothing where nothing was rounded."""
+    """(rows, 2) sums of each customer's largest E - price, as many as `slots` says (`most` where it is None); without
+    `full` only positive ones are taken. Differences are rounded up; each sum is a rounded one, and how far below the
+    exact one it may be: nothing where nothing was rounded."""
     rows, n = revenue.shape
-    out = np.zeros((rows, 2))
-    for u in prange(rows):
-        k = slots[u] if slots.size else most
-        if k == 0:
-            continue
-        if k == 1:
-            single = -np.inf
-            for f in range(n):
-                if eligible[u, f]:
-                    x, error = _difference(np.float64(revenue[u, f]), price[f])
-                    single = max(single, np.nextafter(x, np.inf) if error > 0.0 else x)
-            if single > -np.inf and (full or single > 0.0):
-                out[u, 0] = single
-            continue
-        top = np.full(k, -np.inf)  # descending
-        for f in range(n):
-            if not eligible[u, f]:
-                continue
-            x, error = _difference(np.float64(revenue[u, f]), price[f])
-            if error > 0.0:
-                x = np.nextafter(x, np.inf)
-            if x > top[k - 1] and (full or x > 0.0):
-                j = k - 1
-                while j > 0 and top[j - 1] < x:
-                    top[j] = top[j - 1]
-                    j -= 1
-                top[j] = x
-        total, slack = 0.0, 0.0
-        for j in range(k):
-            if top[j] > -np.inf:
-                total, error = _difference(total, -top[j])
-                slack += abs(error)
-        out[u, 0], out[u, 1] = total, slack * (1.0 + 2.0**-40)
-    return out
-
-
-@njit(parallel=True, cache=True)
-def _slackness(revenue, eligible, plan, price, worst, best, spare, held_at, free_at):
-    rows, n = revenue.shape
-    k = plan.shape[1]
-    for u in prange(rows):
-        for f in range(n):
-            x = np.float64(revenue[u, f]) - price[f]
-            held = False
-            for s in range(k):
-                held = held or plan[u, s] == f
-            if held:
-                if x < worst[u]:
-                    worst[u], held_at[u] = x, f
-            elif eligible[u, f] and x > best[u]:
-                best[u], free_at[u] = x, f
-        for s in range(k):
-            spare[u] = spare[u] or plan[u, s] == EMPTY
+    sums = np.empty((rows, 2))
+    for lo, hi in pieces(rows, n, most + 1):
+        _BEST(
+            revenue=revenue[lo:hi], eligible=eligible[lo:hi].view(np.uint8), price=price,
+            slots=None if slots is None else slots[lo:hi], rows=hi - lo, funds=n, k=most, full=full,
+            threads=threads_for((hi - lo) * n), sums=sums[lo:hi],
+        )  # fmt: skip
+    return sums
 
 
 def slackness(
@@ -135,11 +64,16 @@ def slackness(
 
     inf and -inf stand for none, their fund is then -1.
     """
-    rows = len(revenue)
-    worst, best = np.full(rows, np.inf), np.full(rows, -np.inf)
-    spare, held, free = np.zeros(rows, np.bool_), np.full(rows, -1), np.full(rows, -1)
-    _slackness(revenue, eligible, plan, price, worst, best, spare, held, free)
-    return worst, best, spare, held, free
+    rows, n = revenue.shape
+    worst, best, spare = np.empty(rows), np.empty(rows), np.empty(rows, np.bool_)
+    held, other = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    for lo, hi in pieces(rows, n):
+        _SLACKNESS(
+            revenue=revenue[lo:hi], eligible=eligible[lo:hi].view(np.uint8), plan=plan[lo:hi], price=price,
+            rows=hi - lo, funds=n, k=plan.shape[1], threads=threads_for((hi - lo) * n), worst=worst[lo:hi],
+            best=best[lo:hi], spare=spare[lo:hi].view(np.uint8), held=held[lo:hi], other=other[lo:hi],
+        )  # fmt: skip
+    return worst, best, spare, held, other
 
 
 # -- the graph: dense (N, N) arc costs, inf where there is no arc ----------------------------------------------------

@@ -60,7 +60,7 @@ from ptofa_gpu.allocation._exact import exact_fraction, exact_sum, relative_gap,
 from ptofa_gpu.allocation.core import Core
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.ops._rows import CLOSED, EMPTY, slot_numbers
+from ptofa_gpu.ops._rows import CLOSED, EMPTY
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
@@ -309,7 +309,7 @@ def _dual(problem: AllocationProblem, prices: np.ndarray, filled: int, towards: 
     low, full = _low_ends(problem), filled == problem.slots
     total = _dearest(prices, low, towards) + _dearest(prices, problem.quota - low, filled - towards)
     for lo, hi, revenue in problem.host_blocks():
-        slots = slot_numbers(None if problem.slots_of is None else problem.slots_of[lo:hi])
+        slots = None if problem.slots_of is None else problem.slots_of[lo:hi]
         total += exact_fraction(
             _residual.best_reduced(revenue, problem.eligible_rows(lo, hi), prices, problem.k, slots, full)
         )

@@ -14,8 +14,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
+
+from ptofa_gpu.ops._entry import Entry
 
 
 @dataclass
@@ -113,35 +114,21 @@ def windows(held: np.ndarray, other: np.ndarray, margin: np.ndarray, wrong: np.n
     return np.maximum(np.minimum(reach[:, None], reach[None, :]), 1.0)
 
 
-@nb.njit
-def _take_off(row, pivot, factor):
-    for i in range(row.size):
-        row[i] -= factor * pivot[i]
+_SOLVE = Entry("solve_spd", "i64 n; i64 first; i64 last; out_f64 a; out_f64 x")
+#: Entries that a call to the engine takes off others, at least: less than 0.1 s.
+_ENTRIES_A_CALL = 1 << 24
 
 
-@nb.njit(cache=True)
-def solve_spd(matrix, vector):
+def solve_spd(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Solve a symmetric positive definite system by Cholesky, in one fixed order of operations.
 
-    (A library's solver may split the work between threads in ways that change the last bits, and with them the plan.
-    Whole rows are taken off others here, so that the compiler can use vectors and keep the order of every sum.)
+    (A library's solver may split the work between threads in ways that change the last bits, and with them the plan.)
     """
     n = vector.size
-    a = matrix.copy()  # becomes U with U^T U = matrix
-    x = vector.copy()
-    for j in range(n):
-        root = np.sqrt(max(a[j, j], 1e-300))
-        for i in range(j, n):
-            a[j, i] /= root
-        x[j] /= root
-        for i in range(j + 1, n):
-            if a[j, i] != 0.0:
-                _take_off(a[i, i:], a[j, i:], a[j, i])
-                x[i] -= a[j, i] * x[j]
-    for i in range(n - 1, -1, -1):
-        x[i] /= a[i, i]
-        for p in range(i):
-            x[p] -= a[p, i] * x[i]
+    a, x = np.array(matrix, np.float64, order="C"), np.array(vector, np.float64)
+    step = max(1, 2 * _ENTRIES_A_CALL // n**2)
+    for first in range(0, n, step):
+        _SOLVE(n=n, first=first, last=min(n, first + step), a=a, x=x)
     return x
 
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops.max_flow import CAPACITY, NO_ARC, max_flow
 from ptofa_gpu.ops.totals import count_values
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
-
-_SOURCE, _SINK = 0, 1
 
 
 @dataclass(frozen=True)
@@ -114,38 +112,11 @@ def group_flow(
     paths never take from the sink, so this is a maximum flow all the same: low ends and the number of exposures do not
     compete.
     """
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
-
     patterns, sizes = problem.groups
-    n_groups, n_funds = patterns.shape
-    if problem.slots + 1 >= 2**31:
-        raise InputError(f"{problem.slots:,} slots are more than the feasibility check can count (2,147,483,647).")
-    g, f = np.nonzero(patterns)
-    group, fund = 2 + np.arange(n_groups), 2 + n_groups + np.arange(n_funds)
-    supply = problem.group_slots * sizes
-    # more than all slots is as good as any more; one above them keeps such a fund unsaturated, so that the cut shows it
-    wanted = np.minimum(demand, problem.slots + 1)
-    there = np.zeros(g.size, np.int64)
-    if start is not None and start.sent is not None:
-        supply, wanted, there = supply - start.sent.sum(1), wanted - start.delivered, start.sent[g, f]
-    back = there > 0
-    tail = np.concatenate([np.full(n_groups, _SOURCE), group[g], fund[f[back]], fund])
-    head = np.concatenate([group, fund[f], group[g[back]], np.full(n_funds, _SINK)])
-    capacity = np.concatenate([supply, sizes[g] - there, there[back], wanted]).astype(np.int32)
-    n = 2 + n_groups + n_funds
-    graph = csr_array((capacity, (tail, head)), shape=(n, n))
-    flow = maximum_flow(graph, _SOURCE, _SINK).flow
-    residual = csr_array(graph - flow)
-    residual.data = (residual.data > 0).astype(np.int32)
-    residual.eliminate_zeros()
-    reached = np.zeros(n, bool)
-    reached[breadth_first_order(residual, _SOURCE, return_predecessors=False)] = True
-    delivered = flow[fund, :][:, [_SINK]].toarray().ravel().astype(np.int64)
-    if start is not None:
-        delivered += start.delivered
-    sent = flow[group, :][:, fund].toarray().astype(np.int64) if keep else None
-    return GroupFlow(delivered, reached[group], ~reached[fund] & (demand > 0), sent)
+    sent = np.zeros(patterns.shape, np.int64) if start is None or start.sent is None else start.sent.copy()
+    arcs = np.where(patterns, CAPACITY, NO_ARC)
+    groups, funds = max_flow(arcs, sizes, problem.group_slots * sizes, demand, sent)
+    return GroupFlow(sent.sum(0), groups, ~funds & (demand > 0), sent if keep else None)
 
 
 def check_feasibility(problem: AllocationProblem) -> Feasibility:

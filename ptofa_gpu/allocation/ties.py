@@ -9,69 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
+from ptofa_gpu.ops._customers import FIELDS, Customers
+from ptofa_gpu.ops._entry import Entry, pieces
+from ptofa_gpu.ops.max_flow import CAPACITY, NO_ARC, UNLIMITED, max_flow
 
 #: More kinds of customers than this are not worth a flow: the exchange takes them one by one.
 MOST_GROUPS = 1 << 15
 
-
-@nb.njit(parallel=True, cache=True)
-def _patterns(revenue, tolerance, risk, mask, offset, scale, chosen, words, picks):
-    """Bits of the funds (bit F: the empty slot) that are as good as the customer's worst choice; how many they hold."""
-    funds = revenue.shape[1]
-    for u in nb.prange(revenue.shape[0]):
-        worst = np.inf
-        for j in range(chosen.shape[1]):
-            f = chosen[u, j]
-            if f == EMPTY:
-                worst = min(worst, 0.0)
-            elif f != CLOSED:
-                worst = min(worst, units(revenue[u, f], scale) + offset[f])
-        held = 0
-        for f in range(funds):
-            if may_see(tolerance, risk, mask, u, f) and units(revenue[u, f], scale) + offset[f] == worst:
-                words[u, f >> 6] |= np.uint64(1) << np.uint64(f & 63)
-                held += holds(chosen, u, f)
-        if worst == 0.0:  # several empty slots are several choices of the same
-            words[u, funds >> 6] |= np.uint64(1) << np.uint64(funds & 63)
-            for j in range(chosen.shape[1]):
-                held += chosen[u, j] == EMPTY
-        picks[u] = held
-
-
-@nb.njit(cache=True)
-def _number(words, picks, table, first, known, out):
-    """Number the customers' kinds in order of appearance (open addressing); -1 when the table is full."""
-    size, n = table.size, known
-    width = words.shape[1]
-    for u in range(words.shape[0]):
-        h = np.uint64(picks[u]) * np.uint64(0x9E3779B97F4A7C15)
-        for w in range(width):
-            h = (h ^ words[u, w]) * np.uint64(0xFF51AFD7ED558CCD)
-            h ^= h >> np.uint64(33)
-        at = np.int64(h % np.uint64(size))
-        while True:
-            g = table[at]
-            if g < 0:
-                if n == first.shape[0]:
-                    return -1
-                table[at] = n
-                first[n, :width] = words[u]
-                first[n, width] = np.uint64(picks[u])
-                out[u] = n
-                n += 1
-                break
-            same = first[g, width] == np.uint64(picks[u])
-            for w in range(width):
-                same = same and first[g, w] == words[u, w]
-            if same:
-                out[u] = g
-                break
-            at = (at + 1) % size
-    return n
+_KINDS = Entry(
+    "tied_kinds",
+    FIELDS + "in_i16 chosen; i64 width; i64 most; i64 size; out_i64 table; out_u64 seen; out_i64 known; out_i32 kinds",
+)
+_DEAL = Entry(
+    "deal",
+    "in_i32 kinds; in_i64 share; in_u8 has; in_i64 customers; i64 rows; i64 funds; i64 k; out_i64 at; out_i16 held",
+)
 
 
 class Groups:
@@ -84,10 +38,9 @@ class Groups:
 
     def __init__(self, funds: int):
         self.funds = funds
-        width = (funds >> 6) + 1
-        self._first = np.zeros((MOST_GROUPS, width + 1), np.uint64)
+        self._seen = np.zeros((MOST_GROUPS, (funds >> 6) + 2), np.uint64)
         self._table = np.full(4 * MOST_GROUPS, -1, np.int64)
-        self.known = 0
+        self._known = np.zeros(1, np.int64)
         self.rows: list[np.ndarray] = []
         self.kinds: list[np.ndarray] = []
 
@@ -103,24 +56,32 @@ class Groups:
         chosen: np.ndarray,
     ) -> bool:
         """Take in customers (numbers `rows`, the other arrays are theirs); False when there are too many kinds."""
-        words = np.zeros((rows.size, self._first.shape[1] - 1), np.uint64)
-        picks, kinds = np.empty(rows.size, np.int64), np.empty(rows.size, np.int32)
-        _patterns(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, words, picks)
-        known = _number(words, picks, self._table, self._first, self.known, kinds)
-        if known < 0:
-            return False
-        self.known = known
+        kinds, k = np.empty(rows.size, np.int32), chosen.shape[1]
+        customers = Customers(revenue, tolerance, risk, mask, offset, scale, k)
+        memory = {
+            "width": self._seen.shape[1] - 1, "most": MOST_GROUPS, "size": self._table.size, "table": self._table,
+            "seen": self._seen, "known": self._known,
+        }  # fmt: skip
+        for lo, hi in pieces(rows.size, self.funds + 16, k + 4):  # looking a kind up takes as long as some funds
+            _KINDS(**customers.part(lo, hi), chosen=chosen[lo:hi], kinds=kinds[lo:hi], **memory)
+            if self.known < 0:
+                return False
         self.rows.append(rows)
         self.kinds.append(kinds)
         return True
 
+    @property
+    def known(self) -> int:
+        """How many kinds there are."""
+        return int(self._known[0])
+
     def table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(G, F + 1) bool which choices a kind has, (G,) how many of them a customer holds, (G,) customers."""
-        words = self._first[: self.known, :-1]
+        words = self._seen[: self.known, :-1]
         node = np.arange(self.funds + 1)
         bits = (words[:, node >> 6] >> (node & 63).astype(np.uint64)) & np.uint64(1)
         customers = np.bincount(np.concatenate(self.kinds), minlength=self.known)
-        return bits.astype(bool), self._first[: self.known, -1].astype(np.int64), customers
+        return bits.astype(bool, order="C"), self._seen[: self.known, -1].astype(np.int64), customers
 
 
 def share_out(
@@ -137,15 +98,15 @@ def share_out(
     may : (F + 1,) int64
         Room beyond that. What then still has no place goes anywhere, to be put right by the exchange.
     """
-    kinds, size = has.shape
     supply = picks * customers
+    arcs = np.where(has, CAPACITY, NO_ARC)
+    arcs[has[:, -1], -1] = UNLIMITED
+    out = np.zeros(has.shape, np.int64)
+    wanted = np.maximum(must, 0)
+    for demand in (wanted, wanted + np.maximum(may, 0)):
+        max_flow(arcs, customers, supply, demand, out)
     most = np.where(has, customers[:, None], 0)
     most[:, -1] = np.where(has[:, -1], supply, 0)
-    out = np.zeros((kinds, size), np.int64)
-    for room in (must, may):
-        left = supply - out.sum(1)
-        if left.any() and room.any():
-            out += _flow(left, most - out, np.maximum(room, 0))
     left = supply - out.sum(1)
     for g in np.flatnonzero(left):  # over some quota whatever is done: by the lower fund
         for f in np.flatnonzero(most[g] > out[g]):
@@ -155,49 +116,12 @@ def share_out(
     return out
 
 
-def _flow(supply: np.ndarray, between: np.ndarray, room: np.ndarray) -> np.ndarray:
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import maximum_flow
-
-    kinds, size = between.shape
-    source, sink = kinds + size, kinds + size + 1
-    g, f = np.nonzero(between)
-    from_node = np.concatenate([np.full(kinds, source), g, kinds + np.arange(size)])
-    to_node = np.concatenate([np.arange(kinds), kinds + f, np.full(size, sink)])
-    capacity = np.concatenate([supply, between[g, f], room])
-    graph = csr_matrix((np.minimum(capacity, 2**31 - 1).astype(np.int32), (from_node, to_node)), shape=(sink + 1,) * 2)
-    flow = maximum_flow(graph, source, sink).flow
-    return np.maximum(flow[:kinds, kinds : kinds + size].toarray(), 0).astype(np.int64)
-
-
-@nb.njit(cache=True)
-def _deal(kinds, share, has, held, at, customers):
-    """Deal each kind's share out in turn: fund by fund around the circle of its customers."""
-    funds = share.shape[1] - 1
-    k = held.shape[1]
-    for i in range(kinds.size):
-        g = kinds[i]
-        position, n = at[g], customers[g]
-        at[g] += 1
-        # forget the tied choices that are held, then put in those that are dealt
-        for j in range(k):
-            f = held[i, j]
-            if f >= 0 and has[g, f]:
-                held[i, j] = EMPTY
-        start = np.int64(0)
-        for f in range(funds):
-            count = share[g, f]
-            # fund f goes to the customers start .. start + count - 1, counted round
-            if count > 0:
-                if (position - start) % n < count:
-                    for j in range(k):
-                        if held[i, j] == EMPTY:
-                            held[i, j] = f
-                            break
-                start = (start + count) % n
-
-
 def deal(groups: Groups, share: np.ndarray, rows: np.ndarray, kinds: np.ndarray, held: np.ndarray) -> None:
     """Give the customers in `groups` the choices of `share`: `held` (n, K) int16 is updated, in order of the rows."""
     has, _, customers = groups.table()
-    _deal(kinds, share, has, held, np.zeros(groups.known, np.int64), customers)
+    at, k = np.zeros(groups.known, np.int64), held.shape[1]
+    for lo, hi in pieces(rows.size, groups.funds, k + 8):
+        _DEAL(
+            kinds=kinds[lo:hi], share=share, has=has.view(np.uint8), customers=customers, rows=hi - lo,
+            funds=groups.funds, k=k, at=at, held=held[lo:hi],
+        )  # fmt: skip

@@ -11,78 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CLOSED, EMPTY, holds, mask_words, may_see, units
+from ptofa_gpu.ops._customers import FIELDS, Customers
+from ptofa_gpu.ops._entry import Entry, pieces
 
 __all__ = ["tightened"]
 
-
-@nb.njit(cache=True)
-def _root(parent, apart, f):
-    """The root of f's tree, and by how much f's price rises more than the root's. Paths are cut short on the way."""
-    root, more = f, 0.0
-    while parent[root] != root:
-        more += apart[root]
-        root = parent[root]
-    left = more
-    while parent[f] != root and f != root:
-        above, own = parent[f], apart[f]
-        parent[f], apart[f] = root, left
-        f, left = above, left - own
-    return root, more
-
-
-@nb.njit
-def _join(parent, apart, f, g, more):
-    """Let f's price rise by `more` more than g's; False where both are in one tree. What is fixed stays a root."""
-    a, of_a = _root(parent, apart, f)
-    b, of_b = _root(parent, apart, g)
-    if a < b:  # the last node is the one of fixed price
-        parent[a], apart[a] = b, more + of_b - of_a
-    elif b < a:
-        parent[b], apart[b] = a, of_a - of_b - more
-    return a != b
-
-
-@nb.njit(cache=True)
-def _tighten(revenue, tolerance, risk, mask, offset, scale, chosen, within, parent, apart):
-    """Join the funds between which some customer is indifferent but for `within` units."""
-    funds = revenue.shape[1]
-    value, trees = np.empty(funds + 1), 0
-    for f in range(funds + 1):
-        trees += parent[f] == f
-    for u in range(revenue.shape[0]):
-        if trees == 1:
-            break
-        worst, best, last = np.inf, -np.inf, np.int64(-1)  # of what is held, and of what is not
-        has_slot = False
-        for j in range(chosen.shape[1]):
-            has = np.int64(chosen[u, j])
-            if has == CLOSED:
-                continue
-            has_slot = True
-            here = 0.0 if has == EMPTY else units(revenue[u, has], scale) + offset[has]
-            if here <= worst:
-                worst, last = here, np.int64(funds) if has == EMPTY else has
-        if not has_slot:
-            continue
-        for f in range(funds):
-            value[f] = -np.inf
-            if may_see(tolerance, risk, mask, u, f):
-                value[f] = units(revenue[u, f], scale) + offset[f]
-                if not holds(chosen, u, f):
-                    best = max(best, value[f])
-        value[funds] = 0.0
-        if not holds(chosen, u, EMPTY):
-            best = max(best, 0.0)
-        if worst - best > within:
-            continue
-        for f in range(funds + 1):  # the last is the empty slot
-            held = holds(chosen, u, EMPTY if f == funds else f)
-            if f != last and ((held and value[f] <= best + within) or (not held and value[f] >= worst - within)):
-                trees -= _join(parent, apart, f, last, value[f] - worst)
+_TIGHTEN = Entry("tighten", FIELDS + "in_i16 chosen; f64 within; out_i64 parent; out_f64 apart; out_i64 trees")
 
 
 def tightened(
@@ -118,5 +54,20 @@ def tightened(
     funds = revenue.shape[1]
     parent, apart = np.arange(funds + 1), np.zeros(funds + 1)
     parent[:-1][fixed] = funds
-    _tighten(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, float(within), parent, apart)
-    return np.array([_root(parent, apart, f)[1] for f in range(funds)])
+    trees = np.array([int((parent == np.arange(funds + 1)).sum())])
+    customers = Customers(revenue, tolerance, risk, mask, offset, scale, chosen.shape[1])
+    for lo, hi in pieces(len(revenue), funds, 4):
+        if trees[0] == 1:
+            break
+        data = customers.part(lo, hi)
+        _TIGHTEN(**data, chosen=chosen[lo:hi], within=float(within), parent=parent, apart=apart, trees=trees)
+    return np.array([_rise(parent, apart, f) for f in range(funds)])
+
+
+def _rise(parent: np.ndarray, apart: np.ndarray, node: int) -> float:
+    """By how much a node's price rises more than its root's: a sum of whole numbers."""
+    out = 0.0
+    while parent[node] != node:
+        out += float(apart[node])
+        node = int(parent[node])
+    return out

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 
+from ptofa_gpu.allocation._residual import best_reduced, cheapest_swaps, slackness
 from ptofa_gpu.allocation.certificate import complementary_slackness, dual_bound, residual_arcs, shadow_prices
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.allocation.reference import solve_reference
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops._rows import CLOSED, EMPTY
 from tests.allocation import oracles
 from tests.allocation.strategies import instances
 
@@ -188,21 +192,69 @@ def test_bound_and_prices_of_real_revenues():
         assert complementary_slackness(problem, plan, proof.price) == []
 
 
-def test_blocks_and_threads_do_not_show(monkeypatch):
-    import numba
+def customers(seed, rows, funds, k):
+    """(E, eligible, plan, price, slots) at random; where differences are rounded and where they are not."""
+    rng = np.random.default_rng(seed)
+    revenue = rng.lognormal(0, (seed % 3) ** 2, (rows, funds)) * rng.choice(
+        [-1, 1, 0], (rows, funds), p=[0.4, 0.5, 0.1]
+    )
+    revenue = (np.rint(revenue) if seed % 2 else revenue).astype(np.float32)
+    eligible = rng.random(revenue.shape) < 0.7
+    slots = rng.integers(0, k + 1, rows).astype(np.int8)
+    order = np.argsort(np.where(eligible, rng.random(revenue.shape), 2), axis=1)[:, :k].astype(np.int32)
+    plan = np.where(np.take_along_axis(eligible, order, 1) & (rng.random(order.shape) < 0.8), order, EMPTY)
+    plan = np.where(np.arange(k) < slots[:, None], plan, CLOSED).astype(np.int32)
+    price = np.rint(rng.normal(0, 9, funds)) if seed % 2 else rng.normal(size=funds) * float(np.abs(revenue).max())
+    return revenue, eligible, plan, price, slots
 
-    rng = np.random.default_rng(6)
-    revenue = rng.lognormal(size=(1000, 7)).astype(np.float32)
-    problem = AllocationProblem(revenue, [100] * 7, k=2)
-    plan, price = best(problem), rng.random(7)
-    whole = residual_arcs(problem, plan), dual_bound(problem, price)
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        assert np.array_equal(residual_arcs(problem, plan), whole[0])
-        assert dual_bound(problem, price) == whole[1]
-    finally:
-        numba.set_num_threads(before)
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_passes_follow_their_definitions(seed):
+    rng = np.random.default_rng(seed)
+    funds = int(rng.integers(1, 20))
+    k = int(rng.integers(1, min(funds, 5) + 1))
+    revenue, eligible, plan, price, slots = customers(seed, 50, funds, k)
+    wide = np.append(revenue.astype(np.float64), np.zeros((50, 1)), axis=1)  # and the empty slot
+    arcs = np.full((funds + 2, funds + 2), np.inf)
+    expected = arcs.copy()
+    cheapest_swaps(revenue, eligible, plan, arcs)
+    worst, best, spare, held, other = slackness(revenue, eligible, plan, price)
+    for u in range(50):
+        has, may = set(plan[u][plan[u] >= 0].tolist()), set(np.flatnonzero(eligible[u]).tolist())
+        assert spare[u] == (EMPTY in plan[u])
+        for a in has | ({funds} if spare[u] else set()):
+            for b in (may - has) | ({funds} - {a}):
+                expected[a, b] = min(expected[a, b], wide[u, a] - wide[u, b])
+        worth = wide[u, :-1] - price
+        assert (worst[u], held[u]) == min(((worth[f], f) for f in has), default=(np.inf, -1))
+        assert (best[u], -other[u]) == max(((worth[f], -f) for f in may - has), default=(-np.inf, 1))
+    np.testing.assert_array_equal(arcs, expected)
+    for own, full in ((None, True), (None, False), (slots, True), (slots, False)):
+        sums = best_reduced(revenue, eligible, price, k, own, full)
+        for u in range(50):
+            exact = [Fraction(float(wide[u, f])) - Fraction(price[f]) for f in np.flatnonzero(eligible[u])]
+            top = sorted(exact, reverse=True)[: k if own is None else own[u]]
+            total = sum((x for x in top if full or x > 0), Fraction(0))
+            found = Fraction(sums[u, 0]) + Fraction(sums[u, 1])
+            rounded = sum(abs(x) for x in top) * k * Fraction(2) ** -51
+            assert total <= found <= total + rounded
+            if seed % 2:  # whole numbers
+                assert found == total
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_passes_share_customers_out_between_threads(k, monkeypatch):
+    said = []
+    revenue, eligible, plan, price, slots = customers(4, 90_000, 7, k)
+    for threads in (1, 2, 5):
+        monkeypatch.setenv("PTOFA_NUM_THREADS", str(threads))
+        arcs = np.full((9, 9), np.inf)
+        cheapest_swaps(revenue, eligible, plan, arcs)
+        said.append((arcs, best_reduced(revenue, eligible, price, k, slots, True)))
+        said[-1] += slackness(revenue, eligible, plan, price)
+    for other in said[1:]:
+        for array, first in zip(other, said[0], strict=True):
+            assert array.tobytes() == first.tobytes()
 
 
 def test_slackness_names_the_offender():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 import ptofa_gpu as ptofa
+from ptofa_gpu.allocation.feasibility import group_flow
 from tests.allocation.oracles import max_flow
 from tests.allocation.strategies import instances
 
@@ -62,3 +66,17 @@ def test_html_is_escaped():
         np.ones((2, 1)), quota=[9], names=["<b>x</b>"], k=1, eligible=np.zeros((2, 1)) > 0
     )
     assert "<b>x</b>" not in problem.feasibility()._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("demand", "have_slots_left"), [([2**40, 2**41, 5], [True, True, True]), ([2**62, 0, 2**41], [False, True, True])]
+)
+def test_slots_beyond_32_bits(demand, have_slots_left):
+    """Three groups of 2^40 customers with two slots: some see all funds, some the first two, some the second."""
+    patterns = np.array([[1, 1, 1], [1, 1, 0], [0, 1, 0]], bool)
+    problem = SimpleNamespace(groups=(patterns, np.full(3, 2**40)), group_slots=np.full(3, 2))
+    flow = group_flow(problem, np.array(demand))
+    audience = patterns.sum(0) * 2**40
+    np.testing.assert_array_equal(flow.delivered, np.minimum(demand, audience))
+    np.testing.assert_array_equal(flow.starved_groups, have_slots_left)
+    np.testing.assert_array_equal(flow.starved_funds, np.array(demand) > audience)
