@@ -58,6 +58,49 @@ class Funds {
   std::vector<long long> constant;
 };
 
+#if PTOFA_LANES >= 4
+// Four funds of every lane: rows of 16 bytes, turned into columns.  Where a register has eight lanes it takes the rows
+// i and i + 4, so that what is shuffled stays within its halves.
+inline void turn(const float* const (&row)[LANES], int f, Singles (&column)[4]) {
+  typedef float Four __attribute__((vector_size(16), aligned(4)));
+  typedef int Order __attribute__((vector_size(4 * LANES)));
+  const auto load = [&row, f](int i) { return *reinterpret_cast<const Four*>(row[i] + f); };
+#if PTOFA_LANES == 8
+  const auto part = [&](int i) { return __builtin_shufflevector(load(i), load(i + 4), 0, 1, 2, 3, 4, 5, 6, 7); };
+  constexpr Order low{0, 8, 1, 9, 4, 12, 5, 13}, high{2, 10, 3, 11, 6, 14, 7, 15};
+  constexpr Order left{0, 1, 8, 9, 4, 5, 12, 13}, right{2, 3, 10, 11, 6, 7, 14, 15};
+#else
+  const auto part = load;
+  constexpr Order low{0, 4, 1, 5}, high{2, 6, 3, 7}, left{0, 1, 4, 5}, right{2, 3, 6, 7};
+#endif
+  const Singles r[4] = {part(0), part(1), part(2), part(3)};
+  const Singles low01 = __builtin_shuffle(r[0], r[1], low), low23 = __builtin_shuffle(r[2], r[3], low);
+  const Singles high01 = __builtin_shuffle(r[0], r[1], high), high23 = __builtin_shuffle(r[2], r[3], high);
+  column[0] = __builtin_shuffle(low01, low23, left);
+  column[1] = __builtin_shuffle(low01, low23, right);
+  column[2] = __builtin_shuffle(high01, high23, left);
+  column[3] = __builtin_shuffle(high01, high23, right);
+}
+#endif
+
+// see(f, revenue of fund f), for every fund of as many rows.
+template <class See>
+void each_column(const float* const (&row)[LANES], int funds, See see) {
+  int f = 0;
+#if PTOFA_LANES >= 4
+  for (; f + 4 <= funds; f += 4) {
+    Singles column[4];
+    turn(row, f, column);
+    for (int i = 0; i < 4; ++i) see(f + i, column[i]);
+  }
+#endif
+  for (; f < funds; ++f) {
+    Singles column;
+    for (int lane = 0; lane < LANES; ++lane) column[lane] = row[lane][f];
+    see(f, column);
+  }
+}
+
 // The rows i ... i + n - 1 of a pass, 1 <= n <= LANES; the lanes beyond repeat the last.
 template <class Args>
 class Group {
@@ -77,31 +120,14 @@ class Group {
   // see(f, keys of fund f), for every fund.
   template <class See>
   void each_fund(See see) const {
+    const int funds = static_cast<int>(a_.funds);
     if (a_.mask == nullptr)
-      walk<false>(see);
+      each_column(row_, funds, [&](int f, Singles column) { see(f, key<false>(f, column)); });
     else
-      walk<true>(see);
+      each_column(row_, funds, [&](int f, Singles column) { see(f, key<true>(f, column)); });
   }
 
  private:
-  template <bool MASKED, class See>
-  void walk(See& see) const {
-    const int funds = static_cast<int>(a_.funds);
-    int f = 0;
-    if constexpr (LANES % 4 == 0) {
-      for (; f + 4 <= funds; f += 4) {
-        Singles column[4];
-        turn(f, column);
-        for (int i = 0; i < 4; ++i) see(f + i, key<MASKED>(f + i, column[i]));
-      }
-    }
-    for (; f < funds; ++f) {
-      Singles column;
-      for (int lane = 0; lane < LANES; ++lane) column[lane] = row_[lane][f];
-      see(f, key<MASKED>(f, column));
-    }
-  }
-
   template <bool MASKED>
   Wholes key(int f, Singles column) const {
     const Wholes key = rows::key_of<Wholes, Reals>(__builtin_convertvector(column, Reals), funds_.keys,
@@ -111,32 +137,6 @@ class Group {
       for (int lane = 0; lane < LANES; ++lane)
         sees[lane] &= -static_cast<long long>(words_[lane][f >> 6] >> (f & 63) & 1);
     return sees ? key : Wholes{} + NO_FUND;
-  }
-
-  // Four funds of every lane: rows of 16 bytes, turned into columns.
-  void turn(int f, Singles (&column)[4]) const {
-    typedef float Four __attribute__((vector_size(16)));
-    typedef float Loose __attribute__((vector_size(16), aligned(4)));
-    typedef int Order __attribute__((vector_size(16)));
-    Four part[4][LANES / 4 + 1];
-    for (int b = 0; b < LANES / 4; ++b) {
-      Four r[4];
-      for (int i = 0; i < 4; ++i) r[i] = *reinterpret_cast<const Loose*>(row_[4 * b + i] + f);
-      const Four low01 = __builtin_shuffle(r[0], r[1], Order{0, 4, 1, 5});
-      const Four low23 = __builtin_shuffle(r[2], r[3], Order{0, 4, 1, 5});
-      const Four high01 = __builtin_shuffle(r[0], r[1], Order{2, 6, 3, 7});
-      const Four high23 = __builtin_shuffle(r[2], r[3], Order{2, 6, 3, 7});
-      part[0][b] = __builtin_shuffle(low01, low23, Order{0, 1, 4, 5});
-      part[1][b] = __builtin_shuffle(low01, low23, Order{2, 3, 6, 7});
-      part[2][b] = __builtin_shuffle(high01, high23, Order{0, 1, 4, 5});
-      part[3][b] = __builtin_shuffle(high01, high23, Order{2, 3, 6, 7});
-    }
-    for (int i = 0; i < 4; ++i) {
-      if constexpr (LANES == 8)
-        column[i] = __builtin_shufflevector(part[i][0], part[i][1], 0, 1, 2, 3, 4, 5, 6, 7);
-      else
-        std::memcpy(&column[i], part[i], sizeof column[i]);
-    }
   }
 
   const Args& a_;
