@@ -1,19 +1,28 @@
-// Which customers may see which funds: what passes without prices read.
+// Which funds each tolerance may see, one bit a fund: what is looked up for a customer in place of F comparisons.
 #pragma once
-#include "boundary.hpp"
-
-// mask: null where no pair is excluded.
-// clang-format off
-#define PTOFA_LIMITS(X)                                                                           \
-  X(in_f32, revenue) X(in_i8, tolerance) X(in_i8, risk) X(in_u64, mask) X(i64, words) X(i64, rows) \
-  X(i64, funds) X(i64, threads)
-// clang-format on
+#include <cstdint>
+#include <vector>
 
 namespace ptofa {
 
-template <class Args>
-inline bool may_see(const Args& a, int64_t u, int64_t f) {
-  return a.tolerance[u] >= a.risk[f] && (a.mask == nullptr || (a.mask[u * a.words + (f >> 6)] >> (f & 63) & 1) != 0);
-}
+class Levels {
+ public:
+  Levels(const int8_t* risk, int64_t funds) : words_((funds + 63) / 64), seen_(static_cast<size_t>(256 * words_)) {
+    for (int64_t f = 0; f < funds; ++f) seen_[at(risk[f], f >> 6)] |= uint64_t{1} << (f & 63);
+    for (int level = -127; level < 128; ++level)
+      for (int64_t w = 0; w < words_; ++w) seen_[at(level, w)] |= seen_[at(level - 1, w)];
+  }
+
+  int64_t words() const { return words_; }
+
+  // Of the funds 64 w ... 64 w + 63.
+  uint64_t seen(int tolerance, int64_t w) const { return seen_[at(tolerance, w)]; }
+
+ private:
+  size_t at(int level, int64_t w) const { return static_cast<size_t>((level + 128) * words_ + w); }
+
+  int64_t words_;
+  std::vector<uint64_t> seen_;
+};
 
 }  // namespace ptofa

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "levels.hpp"
+#include "limits.hpp"
 #include "pool.hpp"
 
 // clang-format off

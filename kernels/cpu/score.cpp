@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "customers.hpp"
-#include "levels.hpp"
+#include "limits.hpp"
 #include "pool.hpp"
 
 // done[u] = 1: the row is left as it is.

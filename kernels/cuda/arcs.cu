@@ -1,14 +1,8 @@
 // The fund graph of a plan: how many customers could swap fund a for fund b, and who they are.
-// Twin: ptofa_gpu/ops/arcs.py.
+// See ptofa_gpu/ops/arcs.py.
 #include "compact.cuh"
 
-#define EMPTY_SLOT (-1)
-
-__device__ __forceinline__ bool holds(const short* chosen, int k, i64 u, int fund) {
-  bool found = false;
-  for (int j = 0; j < k; ++j) found |= chosen[u * k + j] == fund;
-  return found;
-}
+#include "arcs.cuh"
 
 // arcs[a F + b] += customers who hold a (F: an empty slot) and could have b.  Neighbouring threads have neighbouring
 // funds b of one customer; a thread meets one b only.  Counted in shared memory, F (F + 1) words, where that is enough.
@@ -25,28 +19,20 @@ extern "C" __global__ void __launch_bounds__(256)
   const i64 me = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   const int b = (int)(me % funds);
   for (i64 u = me < stride * funds ? me / funds : rows; u < rows; u += stride) {
-    if (!may_see(tolerance, risk, mask, words, u, b) || holds(chosen, k, u, b)) continue;
-    bool empty = false;  // a customer with several empty slots counts once
-    for (int j = 0; j < k; ++j) {
-      const int slot = chosen[u * k + j];
-      if (slot < 0 && (slot != EMPTY_SLOT || empty)) continue;
-      empty |= slot == EMPTY_SLOT;
-      const int arc = (slot == EMPTY_SLOT ? funds : slot) * funds + b;
+    if (!may_see(tolerance, risk, mask, words, u, b) || rows::holds(chosen + u * k, k, b)) continue;
+    rows::each_held(chosen + u * k, k, funds, [&](int held) {
+      const int arc = held * funds + b;
       if (in_shared)
         atomicAdd(&s_arcs[arc], 1u);
       else
         atomicAdd(&arcs[arc], 1ull);
-    }
+    });
   }
   if (in_shared) {
     __syncthreads();
     for (int i = threadIdx.x; i < size; i += blockDim.x)
       if (s_arcs[i]) atomicAdd(&arcs[i], (u64)s_arcs[i]);
   }
-}
-
-__device__ __forceinline__ double swap_gain(const float* row, int a, int b) {
-  return __dsub_rn((double)row[b], a >= 0 ? (double)row[a] : 0.0);
 }
 
 // Marks the customers who hold a (-1: an empty slot), could have b, and gain at least so much by it (E_b - E_a); a warp
@@ -59,8 +45,10 @@ extern "C" __global__ void __launch_bounds__(256)
   const i64 stride = (i64)gridDim.x * blockDim.x;
   for (i64 base = (i64)blockIdx.x * blockDim.x + threadIdx.x - lane; base < rows; base += stride) {
     const i64 u = base + lane;
-    const bool could = u < rows && holds(chosen, k, u, a) && !holds(chosen, k, u, b) &&
-                       may_see(tolerance, risk, mask, words, u, b) && swap_gain(revenue + u * funds, a, b) >= least;
+    const short* slots = chosen + u * k;
+    const bool could = u < rows && rows::holds(slots, k, a) && !rows::holds(slots, k, b) &&
+                       may_see(tolerance, risk, mask, words, u, b) &&
+                       rows::swap_gain(revenue + u * funds, a, b) >= least;
     mark_rows(in_tile, marks, base >> 5, __ballot_sync(0xffffffffu, could));
   }
 }
@@ -71,5 +59,5 @@ extern "C" __global__ void __launch_bounds__(256) swap_gains(const float* revenu
   const i64 n = *found < count ? *found : count;
   const i64 stride = (i64)gridDim.x * blockDim.x;
   for (i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride)
-    gain[i] = swap_gain(revenue + customers[i] * funds, a, b);
+    gain[i] = rows::swap_gain(revenue + customers[i] * funds, a, b);
 }

@@ -14,7 +14,7 @@ FIELDS = (
     "in_i8 slots; i64 k; i64 rows; i64 first; i64 step; i64 threads;"
 )
 
-#: The first fields of passes that look at what customers may see, as in kernels/cpu/levels.hpp.
+#: The first fields of passes that look at what customers may see, as in kernels/cpu/limits.hpp.
 LIMITS = "in_f32 revenue; in_i8 tolerance; in_i8 risk; in_u64 mask; i64 words; i64 rows; i64 funds; i64 threads;"
 
 

@@ -1,33 +1,20 @@
-"""The fund graph of a plan: who could go from fund a to fund b, and what that changes (twin of kernels/arcs.cu)."""
+"""The fund graph of a plan: who could go from fund a to fund b, and what that changes (kernels/cpu/arcs.cpp,
+kernels/cuda/arcs.cu)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, holds, mask_words, may_see, n_chunks
+from ptofa_gpu.ops._entry import Entry, pieces, threads_for
 
+_LIMITS = "in_i8 tolerance; in_i8 risk; in_u64 mask; i64 words; i64 funds; in_i16 chosen; i64 k; i64 rows; i64 threads;"
+_COUNT_ARCS = Entry("count_arcs", _LIMITS + "out_i64 arcs")
+_MARK_CANDIDATES = Entry("mark_candidates", "in_f32 revenue;" + _LIMITS + "i64 a; i64 b; f64 least; out_u8 marks")
 
-@nb.njit(parallel=True, cache=True)
-def _count_arcs(tolerance, risk, mask, chosen, threads):
-    rows, k = chosen.shape
-    funds = risk.size
-    part = np.zeros((threads, funds + 1, funds), np.int64)
-    for t in nb.prange(threads):
-        for u in range(rows * t // threads, rows * (t + 1) // threads):
-            empty = False
-            for j in range(k):
-                a = chosen[u, j]
-                if a == CLOSED or (a == EMPTY and empty):
-                    continue  # a customer with several empty slots counts once
-                if a == EMPTY:
-                    empty, a = True, funds
-                for b in range(funds):
-                    if may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
-                        part[t, a, b] += 1
-    return part.sum(0)
+#: Counts of all threads together: 128 MB.
+MOST_COUNTS = 1 << 24
 
 
 def count_arcs(tolerance: Any, risk: Any, mask: Any, chosen: Any) -> np.ndarray:
@@ -48,63 +35,20 @@ def count_arcs(tolerance: Any, risk: Any, mask: Any, chosen: Any) -> np.ndarray:
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().count_arcs(tolerance, risk, mask, chosen)
-    return _count_arcs(tolerance, risk, mask_words(mask), chosen, nb.get_num_threads())
+    (rows, k), funds = chosen.shape, risk.size
+    pairs, size = rows * funds, (funds + 1) * funds
+    threads = max(1, min(threads_for(pairs), min(pairs, MOST_COUNTS) // size))
+    arcs = np.zeros((threads, funds + 1, funds), np.int64)
+    for lo, hi in pieces(rows, funds, k):
+        _COUNT_ARCS(**_limits(tolerance, risk, mask, chosen, lo, hi), threads=threads, arcs=arcs)
+    return arcs.sum(0)
 
 
-@nb.njit(inline="always")
-def _gain(revenue, u, a, b):
-    return np.float64(revenue[u, b]) - (np.float64(revenue[u, a]) if a >= 0 else 0.0)
-
-
-@nb.njit
-def _could(tolerance, risk, mask, chosen, a, b, out):
-    """List the customers of a block who hold a and could have b. Every row is written and most overwritten: a branch
-    that nobody can predict costs more."""
-    n = 0
-    level, word, bit = risk[b], b >> 6, np.uint64(b & 63)
-    masked = mask.shape[0] > 0
-    for u in range(chosen.shape[0]):
-        has = False
-        for j in range(chosen.shape[1]):
-            has |= chosen[u, j] == a
-        for j in range(chosen.shape[1]):
-            has &= chosen[u, j] != b
-        has &= tolerance[u] >= level
-        if masked:
-            has &= (mask[u, word] >> bit) & np.uint64(1) != np.uint64(0)
-        out[n] = u
-        n += has
-    return n
-
-
-@nb.njit(parallel=True, cache=True)
-def _mark_candidates(revenue, tolerance, risk, mask, chosen, a, b, least, marked):
-    rows = marked.size
-    found = np.zeros(n_chunks(rows), np.int64)
-    for c in nb.prange(found.size):
-        lo, hi = c * CHUNK, min(rows, (c + 1) * CHUNK)
-        some = np.empty(hi - lo, np.int64)
-        marked[lo:hi] = False
-        n = 0
-        for i in range(_could(tolerance[lo:hi], risk, mask[lo:hi], chosen[lo:hi], a, b, some)):
-            u = lo + some[i]
-            marked[u] = _gain(revenue, u, a, b) >= least
-            n += marked[u]
-        found[c] = n
-    return found
-
-
-@nb.njit(parallel=True, cache=True)
-def _write_candidates(revenue, marked, found, a, b, rows_out, gain_out):
-    for c in nb.prange(found.size):
-        at = found[:c].sum()
-        for u in range(c * CHUNK, min(marked.size, (c + 1) * CHUNK)):
-            if marked[u]:
-                if at >= rows_out.size:
-                    break
-                rows_out[at] = u
-                gain_out[at] = _gain(revenue, u, a, b)
-                at += 1
+def _limits(tolerance: np.ndarray, risk: np.ndarray, mask: Any, chosen: np.ndarray, lo: int, hi: int) -> dict[str, Any]:
+    """The fields of both passes for the customers lo to hi - 1, but for the threads."""
+    limits = {"risk": risk, "funds": risk.size, "k": chosen.shape[1], "rows": hi - lo, "chosen": chosen[lo:hi]}
+    words = {"mask": None, "words": 0} if mask is None else {"mask": mask[lo:hi], "words": mask.shape[1]}
+    return {**limits, **words, "tolerance": tolerance[lo:hi]}
 
 
 def arc_candidates(
@@ -138,9 +82,14 @@ def arc_candidates(
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().arc_candidates(revenue, tolerance, risk, mask, chosen, a, b, count, least)
-    marked = np.empty(chosen.shape[0], np.bool_)
-    found = _mark_candidates(revenue, tolerance, risk, mask_words(mask), chosen, a, b, least, marked)
-    n = min(count, int(found.sum()))
-    rows, gain = np.empty(n, np.int64), np.empty(n, np.float64)
-    _write_candidates(revenue, marked, found, a, b, rows, gain)
-    return rows, gain
+    (rows, k), marked = chosen.shape, np.empty(chosen.shape[0], np.bool_)
+    for lo, hi in pieces(rows, k + 1):
+        _MARK_CANDIDATES(
+            revenue=revenue[lo:hi], **_limits(tolerance, risk, mask, chosen, lo, hi), a=a, b=b, least=least,
+            threads=threads_for((hi - lo) * (k + 1)), marks=marked[lo:hi].view(np.uint8),
+        )  # fmt: skip
+    found = np.flatnonzero(marked)[:count]
+    gain = revenue[found, b].astype(np.float64)
+    if a >= 0:
+        gain -= revenue[found, a]
+    return found, gain
