@@ -9,7 +9,6 @@ __device__ __forceinline__ long long bits_of(double x) { return __double_as_long
 #include "best.cuh"
 
 #define WHOLE_WARP 0xffffffffu
-#define EMPTY_SLOT (-1)
 
 __device__ __forceinline__ double infinity() { return __longlong_as_double(0x7ff0000000000000ll); }
 

@@ -1,24 +1,8 @@
-// What each customer's cheapest swap loses, and who is near to one.  Twin: ptofa_gpu/ops/swaps.py.
+// What each customer's cheapest swap loses, and who is near to one.  See ptofa_gpu/ops/swaps.py.
 #include "compact.cuh"
 #include "reduced.cuh"
 
-// The cheapest fund held and the best one not held, and from them the cheapest swap.
-struct Edge {
-  double given, got;
-
-  __device__ __forceinline__ void see(bool held, double value) {
-    if (held)
-      given = value < given ? value : given;
-    else
-      got = value > got ? value : got;
-  }
-  __device__ __forceinline__ double margin(bool has_empty) const {
-    if (!has_empty) return __dsub_rn(given, got > 0.0 ? got : 0.0);
-    // an empty slot is worth 0, and nothing may be put in place of it
-    const double swap = __dsub_rn(given < 0.0 ? given : 0.0, got);
-    return given < swap ? given : swap;
-  }
-};
+#include "swaps.cuh"
 
 // F <= N: one thread a customer.
 template <int N>
@@ -29,16 +13,19 @@ __device__ __forceinline__ double margin_in_registers(const Customers& c, const 
   for (int j = 0; j < k; ++j) {
     const int fund = chosen[u * k + j];
     if (fund >= 0) held |= 1u << fund;
-    has_empty |= fund == EMPTY_SLOT;
+    has_empty |= fund == rows::EMPTY;
   }
-  const unsigned eligible = lookup.eligible(c, u);
+  const unsigned open = lookup.eligible(c, u) & ~held;
   float row[N];
   lookup.read(c, u, row);
-  Edge edge{infinity(), -infinity()};
+  rows::CheapestSwap<double> swap(infinity());
 #pragma unroll
-  for (int f = 0; f < N; ++f)
-    if ((eligible >> f) & 1u) edge.see((held >> f) & 1u, lookup.value(c, row, f));
-  return edge.margin(has_empty);
+  for (int f = 0; f < N; ++f) {
+    const double value = lookup.value(c, row, f);
+    swap.hold(((held >> f) & 1u) != 0u, value);
+    swap.could_have(((open >> f) & 1u) != 0u, value);
+  }
+  return swap.loss(has_empty);
 }
 
 // F <= 1024: one warp a customer; lane i knows which of the funds 32 i ... 32 i + 31 are held.
@@ -48,22 +35,24 @@ __device__ __forceinline__ double margin_of_warp(const Customers& c, const short
   for (int j = 0; j < k; ++j) {
     const int fund = chosen[u * k + j];
     if (fund >= 0 && fund >> 5 == lane) held |= 1u << (fund & 31);
-    has_empty |= fund == EMPTY_SLOT;
+    has_empty |= fund == rows::EMPTY;
   }
-  Edge edge{infinity(), -infinity()};
+  rows::CheapestSwap<double> swap(infinity());
   for (int base = 0; base < c.funds; base += 32) {
     const unsigned word = __shfl_sync(WHOLE_WARP, held, base >> 5);
     const int f = base + lane;
-    if (f < c.funds && c.sees(u, f)) edge.see((word >> lane) & 1u, c.value(u, f));
+    const bool is_held = ((word >> lane) & 1u) != 0u;
+    if (f < c.funds && (is_held || c.sees(u, f))) {
+      swap.hold(is_held, c.value(u, f));
+      swap.could_have(!is_held, c.value(u, f));
+    }
   }
 #pragma unroll
   for (int step = 16; step > 0; step >>= 1) {
-    const double given = __shfl_xor_sync(WHOLE_WARP, edge.given, step);
-    const double got = __shfl_xor_sync(WHOLE_WARP, edge.got, step);
-    edge.see(true, given);
-    edge.see(false, got);
+    swap.hold(true, __shfl_xor_sync(WHOLE_WARP, swap.given, step));
+    swap.could_have(true, __shfl_xor_sync(WHOLE_WARP, swap.got, step));
   }
-  return edge.margin(has_empty);
+  return swap.loss(has_empty);
 }
 
 #define SWAP_PARAMETERS                                                                                               \

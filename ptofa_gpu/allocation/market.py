@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptofa_gpu.allocation.dual import Choices, Quotas
-from ptofa_gpu.ops._best import key_bits
+from ptofa_gpu.ops._customers import key_bits
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.passes import Passes

@@ -12,7 +12,7 @@ from ptofa_gpu.allocation.passes import Passes
 from ptofa_gpu.allocation.problem import AllocationProblem
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import InputError
-from ptofa_gpu.ops._best import key_bits
+from ptofa_gpu.ops._customers import key_bits
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan

@@ -28,6 +28,11 @@ def limits(revenue: np.ndarray, tolerance: np.ndarray, risk: np.ndarray, mask: n
     }  # fmt: skip
 
 
+def key_bits(funds: int) -> int:
+    """Bits of a key that hold the fund, as in kernels/rows/best.cuh; values must be below 2^(62 - bits) in size."""
+    return 11 if funds < 2048 else 15
+
+
 class Customers:
     """Customers on the host, and the prices at which they are looked at.
 

@@ -1,5 +1,5 @@
-"""Swaps: what a customer would lose by giving up one fund for another, and who is near to one
-(twin of kernels/swaps.cu).
+"""Swaps: what a customer would lose by giving up one fund for another, and who is near to one (kernels/cpu/swaps.cpp,
+kernels/cuda/swaps.cu).
 
 A swap gives up a fund, or an empty slot, for a fund the customer does not hold, or a fund for an empty slot. Where
 every customer holds what they like best at the given prices no swap gains.
@@ -9,56 +9,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
 from ptofa_gpu.device import array_namespace, is_cuda_array
-from ptofa_gpu.ops._best import NONE, ROWS, best_keys, fund_of, key_bits, room, value_of
-from ptofa_gpu.ops._rows import CHUNK, CLOSED, EMPTY, every, holds, mask_words, may_see, n_chunks, units
+from ptofa_gpu.ops._customers import FIELDS, Customers
+from ptofa_gpu.ops._entry import Entry, pieces
+from ptofa_gpu.ops._rows import EMPTY
 
-#: Bytes of E that are copied at a time.
-COPIED = 1 << 22
-
-
-@nb.njit
-def _margins(revenue, offset, scale, chosen, best, out):
-    """What the cheapest swap of some customers loses whose K + 1 best keys are known; infinite where there is none."""
-    bits = key_bits(revenue.shape[1])
-    for i in range(chosen.shape[0]):
-        given, has_empty = np.inf, False  # the cheapest fund held
-        for j in range(chosen.shape[1]):
-            f = chosen[i, j]
-            if f >= 0:
-                given = min(given, units(revenue[i, f], scale) + offset[f])
-            has_empty |= f == EMPTY
-        got = -np.inf  # the best one not held
-        for j in range(best.shape[0]):
-            key = best[j, i]
-            if key == NONE or not holds(chosen, i, fund_of(key, bits)):
-                if key != NONE:
-                    got = np.float64(value_of(key, bits))
-                break
-        if has_empty:  # worth 0, and nothing may be put in place of it
-            out[i] = min(min(given, 0.0) - got, given)
-        else:
-            out[i] = given - max(got, 0.0)
-
-
-@nb.njit
-def _margins_of(revenue, tolerance, risk, mask, offset, scale, chosen, scratch, out):
-    best_keys(revenue, tolerance, risk, mask, offset, scale, *scratch)
-    _margins(revenue, offset, scale, chosen, scratch[0], out)
-
-
-@nb.njit(parallel=True, cache=True)
-def _swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, margin):
-    rows, funds = revenue.shape
-    for c in nb.prange(n_chunks(rows)):
-        scratch = room(funds, chosen.shape[1] + 1)
-        for lo in range(c * CHUNK, min(rows, (c + 1) * CHUNK), ROWS):
-            hi = min(rows, (c + 1) * CHUNK, lo + ROWS)
-            part = (revenue[lo:hi], tolerance[lo:hi], risk, mask[lo:hi], offset, scale, chosen[lo:hi])
-            _margins_of(*part, scratch, margin[lo:hi])
+_SWAP_MARGINS = Entry("swap_margins", FIELDS + "in_i16 chosen; out_f64 margin")
+_MARK_NEAR = Entry("mark_near", FIELDS + "in_i16 chosen; f64 theta; out_u8 near")
+_COUNT_SWAPS = Entry("count_swaps", FIELDS + "in_i16 chosen; f64 theta; out_i64 found")
+_WRITE_SWAPS = Entry(
+    "write_swaps", FIELDS + "in_i16 chosen; f64 theta; in_i64 at; out_i32 arc; out_i64 cost; out_i32 row"
+)
 
 
 def swap_margins(
@@ -89,43 +52,11 @@ def swap_margins(
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().swap_margins(revenue, tolerance, risk, mask, offset, scale, chosen, stride)
-    rows, funds = revenue.shape
-    margin = np.empty(-(-rows // stride))
-    step = max(1, COPIED // (4 * funds) if stride > 1 else rows)  # nothing is copied where all are looked at
-    for at in range(0, margin.size, step):
-        out, here = margin[at : at + step], slice(at * stride, (at + step) * stride)
-        arrays = revenue[here], tolerance[here], None if mask is None else mask[here], chosen[here]
-        some, able, allowed, has = every(0, stride, *arrays)
-        _swap_margins(some, able, risk, mask_words(allowed), offset, scale, has, out)
+    customers = Customers(revenue, tolerance, risk, mask, offset, scale, chosen.shape[1], stride=stride)
+    margin = np.empty(customers.rows)
+    for lo, hi in pieces(customers.rows, customers.funds):
+        _SWAP_MARGINS(**customers.part(lo, hi), chosen=chosen, margin=margin[lo:hi])
     return margin
-
-
-@nb.njit(parallel=True, cache=True)
-def _count_near(revenue, tolerance, risk, mask, offset, scale, chosen, theta, near):
-    rows, funds = revenue.shape
-    found = np.zeros(n_chunks(rows), np.int64)
-    for c in nb.prange(found.size):
-        scratch, margin = room(funds, chosen.shape[1] + 1), np.empty(ROWS)
-        n = 0
-        for lo in range(c * CHUNK, min(rows, (c + 1) * CHUNK), ROWS):
-            hi = min(rows, (c + 1) * CHUNK, lo + ROWS)
-            part = (revenue[lo:hi], tolerance[lo:hi], risk, mask[lo:hi], offset, scale, chosen[lo:hi])
-            _margins_of(*part, scratch, margin)
-            for i in range(hi - lo):
-                near[lo + i] = margin[i] <= theta
-                n += margin[i] <= theta
-        found[c] = n
-    return found
-
-
-@nb.njit(parallel=True, cache=True)
-def _write_near(near, found, out):
-    for c in nb.prange(found.size):
-        at = found[:c].sum()
-        for u in range(c * CHUNK, min(near.size, (c + 1) * CHUNK)):
-            if near[u]:
-                out[at] = u
-                at += 1
 
 
 def near_rows(
@@ -155,11 +86,11 @@ def near_rows(
         from ptofa_gpu.ops import _kernels
 
         return _kernels.device_module().near_rows(revenue, tolerance, risk, mask, offset, scale, chosen, theta)
-    near = np.empty(revenue.shape[0], np.bool_)
-    found = _count_near(revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta, near)
-    out = np.empty(int(found.sum()), np.int64)
-    _write_near(near, found, out)
-    return out
+    customers = Customers(revenue, tolerance, risk, mask, offset, scale, chosen.shape[1])
+    near = np.empty(customers.rows, np.bool_)
+    for lo, hi in pieces(customers.rows, customers.funds):
+        _MARK_NEAR(**customers.part(lo, hi), chosen=chosen, theta=theta, near=near[lo:hi].view(np.uint8))
+    return np.flatnonzero(near)
 
 
 def holders(chosen: Any, funds: np.ndarray, n_funds: int) -> Any:
@@ -196,61 +127,6 @@ def scatter(array: Any, rows: Any, values: np.ndarray) -> None:
     array[rows] = values
 
 
-@nb.njit
-def _row_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, u, theta, arc, cost, row, at, write):
-    """Count (or write from `at` on) the swaps of one customer that lose at most theta."""
-    funds, k = revenue.shape[1], chosen.shape[1]
-    size = funds + 1
-    n = 0
-    empty = False
-    for j in range(k):
-        a = chosen[u, j]
-        if a == CLOSED or (a == EMPTY and empty):
-            continue  # one empty slot stands for all of the customer's
-        if a == EMPTY:
-            empty = True
-            held = 0.0
-            a = funds
-        else:
-            held = units(revenue[u, a], scale) + offset[a]
-            if held <= theta:  # give it up for nothing
-                if write:
-                    arc[at + n], cost[at + n], row[at + n] = a * size + funds, np.int64(held), u
-                n += 1
-        for b in range(funds):
-            loss = held - (units(revenue[u, b], scale) + offset[b])
-            if loss <= theta and may_see(tolerance, risk, mask, u, b) and not holds(chosen, u, b):
-                if write:
-                    arc[at + n], cost[at + n], row[at + n] = a * size + b, np.int64(loss), u
-                n += 1
-    return n
-
-
-@nb.njit(parallel=True, cache=True)
-def _count_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta):
-    """The swaps of the customers in each chunk of rows."""
-    rows = revenue.shape[0]
-    found = np.zeros(n_chunks(rows), np.int64)
-    for c in nb.prange(found.size):
-        none, no_cost = np.empty(0, np.int32), np.empty(0, np.int64)
-        data = (revenue, tolerance, risk, mask, offset, scale, chosen)
-        n = 0
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            n += _row_swaps(*data, u, theta, none, no_cost, none, 0, False)
-        found[c] = n
-    return found
-
-
-@nb.njit(parallel=True, cache=True)
-def _write_swaps(revenue, tolerance, risk, mask, offset, scale, chosen, theta, found, arc, cost, row):
-    rows = revenue.shape[0]
-    for c in nb.prange(found.size):
-        data = (revenue, tolerance, risk, mask, offset, scale, chosen)
-        at = found[:c].sum()
-        for u in range(c * CHUNK, min(rows, (c + 1) * CHUNK)):
-            at += _row_swaps(*data, u, theta, arc, cost, row, at, True)
-
-
 def collect_swaps(
     revenue: np.ndarray,
     tolerance: np.ndarray,
@@ -275,11 +151,18 @@ def collect_swaps(
     row : (n,) int32
         The customer. In order of the rows, the same for any number of threads.
     """
-    arguments = (revenue, tolerance, risk, mask_words(mask), offset, scale, chosen, theta)
-    found = _count_swaps(*arguments)
-    n = int(found.sum())
+    customers = Customers(revenue, tolerance, risk, mask, offset, scale, chosen.shape[1])
+    ends = np.zeros(customers.rows + 1, np.int64)  # of each customer's swaps; before the first, 0
+    parts = [
+        (lo, hi, {**customers.part(lo, hi), "chosen": chosen, "theta": theta})
+        for lo, hi in pieces(customers.rows, customers.funds, chosen.shape[1] + 1)
+    ]
+    for lo, hi, part in parts:
+        _COUNT_SWAPS(**part, found=ends[1 + lo : 1 + hi])
+    n = int(np.cumsum(ends, out=ends)[-1])
     if most is not None and n > most:
         return None
     arc, cost, row = np.empty(n, np.int32), np.empty(n, np.int64), np.empty(n, np.int32)
-    _write_swaps(*arguments, found, arc, cost, row)
+    for lo, hi, part in parts:
+        _WRITE_SWAPS(**part, at=ends[lo:hi], arc=arc, cost=cost, row=row)
     return arc, cost, row

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from ptofa_gpu.ops import arcs, choices, order, price, swaps, totals
+from ptofa_gpu.ops import _entry, arcs, choices, order, price, swaps, totals
 from tests.ops import reference
 from tests.ops.cases import SCALE, SHAPES, Shape, make_price_case
 
@@ -82,12 +82,10 @@ def test_take(threads, shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_swaps(threads, shape, monkeypatch):
+def test_swaps(threads, shape):
     case = make_price_case(shape, seed=3)
     arguments = (*case.data, case.offset, SCALE, case.chosen)
     margin = reference.margins(case.data, case.offset, SCALE, case.chosen)
-    np.testing.assert_array_equal(swaps.swap_margins(*arguments, 3), margin[::3])
-    monkeypatch.setattr(swaps, "COPIED", 28 * case.risk.size)  # seven rows at a time
     np.testing.assert_array_equal(swaps.swap_margins(*arguments, 3), margin[::3])
     size = case.risk.size + 1
     every = reference.swaps(case.data, case.offset, SCALE, case.chosen)
@@ -100,6 +98,42 @@ def test_swaps(threads, shape, monkeypatch):
         assert len(swaps.collect_swaps(*arguments, theta, most=len(arc))[0]) == len(arc)
         assert (np.diff(row) >= 0).all()
         assert sorted(zip(row.tolist(), arc.tolist(), cost.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("shape", [Shape(90_000, 6, 2, slotted=True, ties=True), Shape(12_000, 70, 3, masked=True)])
+def test_swaps_and_arcs_are_the_same_however_the_customers_are_shared_out(shape, monkeypatch):
+    """Among threads, and among calls."""
+    case = make_price_case(shape)
+    arguments = (*case.data, case.offset, SCALE, case.chosen)
+
+    def everything():
+        counts = arcs.count_arcs(*case.data[1:], case.chosen)
+        a, b = divmod(int(counts[:-1].argmax()), case.risk.size)
+        return (
+            *(swaps.swap_margins(*arguments, stride) for stride in (1, 3)),
+            swaps.near_rows(*arguments, case.theta),
+            *swaps.collect_swaps(*arguments, case.theta),
+            counts,
+            *arcs.arc_candidates(*case.data, case.chosen, a, b, int(counts[a, b])),
+        )
+
+    monkeypatch.setenv("PTOFA_NUM_THREADS", "1")
+    alone = everything()
+    equal(alone[:1], [reference.margins(case.data, case.offset, SCALE, case.chosen)])
+    equal(alone[6:7], [reference.arcs(*case.data[1:], case.chosen)])
+    for threads, most in (("2", None), ("7", None), ("1", 50_000), ("3", 800_000)):
+        monkeypatch.setenv("PTOFA_NUM_THREADS", threads)
+        if most is not None:
+            monkeypatch.setattr(_entry, "PAIRS_A_CALL", most)
+        equal(everything(), alone)
+
+
+def test_fewer_threads_count_arcs_where_their_counts_would_fill_memory(monkeypatch):
+    case = make_price_case(Shape(90_000, 6, 2))
+    monkeypatch.setenv("PTOFA_NUM_THREADS", "7")
+    monkeypatch.setattr(arcs, "MOST_COUNTS", 0)
+    counts = arcs.count_arcs(*case.data[1:], case.chosen)
+    np.testing.assert_array_equal(counts, reference.arcs(*case.data[1:], case.chosen))
 
 
 def test_swaps_of_gathered_rows_are_the_swaps_of_all():
