@@ -27,6 +27,7 @@ struct Keys {
 
   PTOFA_FN Keys(int funds, double scale) : bits(funds < 2048 ? 11 : 15), scale(scale) {}
 
+  PTOFA_FN i64 key(int fund, i64 value) const { return value * ((i64)1 << bits) + (((i64)1 << bits) - 1 - fund); }
   // What is added to the shifted bits of revenue: one effective price a fund.
   PTOFA_FN i64 constant(int fund, double offset) const {
     const i64 value = (i64)offset - ROUND_BITS;
@@ -37,8 +38,9 @@ struct Keys {
 };
 
 // The key of revenue.  `bits_of` gives the bits of a number as they lie in memory: the target has it for its lanes.
-template <class Key, class Real>
-PTOFA_FN Key key_of(Real revenue, const Keys& keys, i64 constant) {
+// `constant`: one for all lanes, or a lane's own where lanes are funds of one customer.
+template <class Key, class Real, class Constant>
+PTOFA_FN Key key_of(Real revenue, const Keys& keys, Constant constant) {
   return (bits_of(revenue * keys.scale + ROUND) << keys.bits) + constant;
 }
 

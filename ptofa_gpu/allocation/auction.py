@@ -10,158 +10,33 @@ That needs as many places as slots. Where quotas leave slots empty, being empty 
 several times; where they have more places, strangers bid for these, to whom all funds are worth the same: the funds
 that they end in are the cheapest, and those with room to spare.
 
-It is sequential, but a bid costs one look at a row. That makes it the way to prices where there are few customers
-to a fund: Newton's method (`dual`) has no curvature to go by then, and the exchange too much to move.
+It is sequential (kernels/cpu/auction.cpp), but a bid costs one look at a row. That makes it the way to prices where
+there are few customers to a fund: Newton's method (`dual`) has no curvature to go by then, and the exchange too much to
+move.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from ptofa_gpu.ops._best import NONE, fund_of, key_bits, value_of
-from ptofa_gpu.ops._rows import ROUND, mask_words, slot_numbers
+from ptofa_gpu.ops._entry import Entry
 from ptofa_gpu.ops.largest import largest
 
 #: How much smaller eps is in the next phase.
 FINER = 4
 #: Bids that a phase may take for each slot. Where a sample cannot be served prices rise without end.
 BIDS = 24
+#: Places looked at in one call, some more for what else a bid costs: less than 0.1 s, so that Ctrl-C is heard.
+PLACES_A_CALL, PLACES_A_BID = 1 << 24, 128
 
-
-@nb.njit
-def _two_best(row, level, words, risk, price, scale, held, key):
-    """The best and the second best key of a customer's row, the empty place included if there is one, without the
-    funds that the customer holds."""
-    funds = row.size
-    bits = key_bits(key.size)
-    last = (np.int64(1) << bits) - 1
-    for f in range(funds):
-        value = np.int64((np.float64(row[f]) * scale + ROUND) - ROUND) - price[f]
-        key[f] = (value << bits) + (last - f) if level >= risk[f] else NONE
-    if words.size:
-        for f in range(funds):
-            key[f] = key[f] if (words[f >> 6] >> np.uint64(f & 63)) & np.uint64(1) else NONE
-    for j in range(held.size):
-        if 0 <= held[j] < funds:
-            key[held[j]] = NONE
-    if key.size > funds:
-        key[funds] = (-price[funds] << bits) + (last - funds)
-    return _first_two(key)
-
-
-@nb.njit
-def _first_two(key):
-    best = NONE
-    for f in range(key.size):
-        best = max(best, key[f])
-    second = NONE
-    for f in range(key.size):
-        second = max(second, key[f] if key[f] < best else NONE)
-    return best, second
-
-
-@nb.njit
-def _cheapest_two(price, quota, key):
-    """What a stranger likes best: the cheapest funds, of those that have places."""
-    bits = key_bits(price.size)
-    last = (np.int64(1) << bits) - 1
-    for f in range(price.size):
-        key[f] = (-price[f] << bits) + (last - f) if quota[f] > 0 else NONE
-    return _first_two(key)
-
-
-@nb.njit
-def _push(bid, owner, n, amount, customer):
-    """Add a bid to the heap of n bids, the lowest on top."""
-    i = n
-    while i > 0 and bid[(i - 1) // 2] > amount:
-        bid[i], owner[i] = bid[(i - 1) // 2], owner[(i - 1) // 2]
-        i = (i - 1) // 2
-    bid[i], owner[i] = amount, customer
-
-
-@nb.njit
-def _replace(bid, owner, n, amount, customer):
-    """Put a bid in place of the lowest of n."""
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= n:
-            break
-        if child + 1 < n and bid[child + 1] < bid[child]:
-            child += 1
-        if bid[child] >= amount:
-            break
-        bid[i], owner[i] = bid[child], owner[child]
-        i = child
-    bid[i], owner[i] = amount, customer
-
-
-@nb.njit(cache=True)
-def _phase(revenue, tolerance, risk, mask, slots, k, scale, quota, strangers, eps, captive, price):
-    """One phase from `price` on, which is updated; whether everybody found a place."""
-    rows, places = revenue.shape[0], price.size
-    start = np.zeros(places + 1, np.int64)
-    for f in range(places):
-        start[f + 1] = start[f] + quota[f]
-    bid, owner = np.empty(start[places], np.int64), np.empty(start[places], np.int32)
-    filled, held = np.zeros(places, np.int64), np.full((rows, k), -1, np.int16)
-    key, no_mask, nothing = np.empty(places, np.int64), np.empty(0, np.uint64), np.empty(0, np.int16)
-    waiting = np.full(strangers + rows * k, -1, np.int32)
-    left = strangers  # customers come first: the last are the first to bid
-    for u in range(rows - 1, -1, -1):
-        for _ in range(np.int64(slots[u]) if slots.size else k):
-            waiting[left] = u
-            left += 1
-    bids_left, bits, everybody = BIDS * left, key_bits(places), True
-    while left > 0 and bids_left > 0:
-        left -= 1
-        bids_left -= 1
-        u = waiting[left]
-        if u < 0:
-            best, second = _cheapest_two(price, quota, key)
-        else:
-            words = mask[u] if mask.shape[0] else no_mask
-            best, second = _two_best(revenue[u], tolerance[u], words, risk, price, scale, held[u], key)
-        if best == NONE:
-            everybody = False
-            continue
-        f = fund_of(best, bits)
-        amount = price[f] + eps
-        amount += value_of(best, bits) - value_of(second, bits) if second != NONE else captive
-        if amount > captive * (places + 2):  # no plan has such prices: more want the place than there are
-            everybody = False
-            continue
-        if quota[f] == 0:
-            price[f] = amount
-            waiting[left] = u
-            left += 1
-            continue
-        own_bid, own_owner = bid[start[f] : start[f + 1]], owner[start[f] : start[f + 1]]
-        _change(held[u] if u >= 0 else nothing, -1, f)
-        if filled[f] < quota[f]:
-            _push(own_bid, own_owner, filled[f], amount, u)
-            filled[f] += 1
-        else:
-            out = own_owner[0]
-            _change(held[out] if out >= 0 else nothing, f, -1)
-            _replace(own_bid, own_owner, filled[f], amount, u)
-            waiting[left] = out
-            left += 1
-        if filled[f] == quota[f]:
-            price[f] = max(price[f], own_bid[0])
-    return everybody and left == 0
-
-
-@nb.njit
-def _change(held, before, after):
-    for j in range(held.size):
-        if held[j] == before:
-            held[j] = after
-            break
+_AUCTION = Entry(
+    "auction",
+    "in_f32 revenue; in_i8 tolerance; in_i8 risk; in_u64 mask; i64 words; i64 funds; f64 scale; i64 k; i64 places; "
+    "in_i64 start; i64 eps; i64 captive; i64 highest; i64 bids; out_i64 price; out_i64 bid; out_i64 bidder; "
+    "out_i64 filled; out_i16 held; out_i64 waiting; out_i64 tally",
+)
 
 
 def auction_phase(
@@ -198,16 +73,30 @@ def auction_phase(
     ended : bool
         False where somebody found no place, or bids were stopped because of that.
     """
-    rows = revenue.shape[0]
-    own_slots = rows * k if slots is None else int(slots.sum(dtype=np.int64))
-    spare = own_slots - int(quota.sum())
-    places = np.append(quota, spare) if spare > 0 else quota
-    own = price[: places.size].astype(np.int64)
+    rows, funds = revenue.shape
+    each = np.full(rows, k) if slots is None else slots.astype(np.int64)
+    spare = int(each.sum()) - int(quota.sum())
+    start = np.concatenate([[0], np.cumsum(np.append(quota, spare) if spare > 0 else quota, dtype=np.int64)])
+    places = start.size - 1
+    own = price[:places].astype(np.int64)
     # what is paid above the price for the only fund there is: as much as two funds can be apart
-    _, most = largest(revenue, tolerance, risk, mask, slots, np.ones(revenue.shape[1], np.bool_))
+    _, most = largest(revenue, tolerance, risk, mask, slots, np.ones(funds, np.bool_))
     captive = 2 * round(float(most) * scale) + 1
-    data = (revenue, tolerance, risk, mask_words(mask), slot_numbers(slots))
-    ended = _phase(*data, k, scale, places.astype(np.int64), max(0, -spare), np.int64(eps), np.int64(captive), own)
+    # the last are the first to bid: customers in their order, then strangers
+    customers = np.repeat(np.arange(rows - 1, -1, -1), each[::-1])
+    waiting = np.concatenate([np.full(max(0, -spare), -1), customers])
+    tally = np.array([waiting.size, BIDS * waiting.size, 1])  # who wait, bids left, whether all found a place
+    state = {
+        "price": own, "bid": np.empty(start[-1], np.int64), "bidder": np.empty(start[-1], np.int64),
+        "filled": np.zeros(places, np.int64), "held": np.full((rows, k), -1, np.int16), "waiting": waiting,
+        "tally": tally,
+    }  # fmt: skip
+    while tally[:2].all():
+        _AUCTION(
+            revenue=revenue, tolerance=tolerance, risk=risk, mask=mask, words=0 if mask is None else mask.shape[1],
+            funds=funds, scale=scale, k=k, places=places, start=start, eps=eps, captive=captive,
+            highest=min(captive * (places + 2), 1 << 62), bids=PLACES_A_CALL // (PLACES_A_BID + places), **state,
+        )  # fmt: skip
     out = price.copy()
-    out[: places.size] = own
-    return out, bool(ended)
+    out[:places] = own
+    return out, bool(tally[2]) and not tally[0]

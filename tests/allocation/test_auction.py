@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ptofa_gpu as ptofa
+from ptofa_gpu.allocation import auction
 from ptofa_gpu.allocation.auction import auction_phase
 from ptofa_gpu.allocation.certificate import dual_bound
 from tests.allocation.oracles import min_cost_flow_value
 from tests.allocation.strategies import REVENUES, instances
+from tests.ops import reference
+from tests.ops.cases import SCALE, Shape, make_price_case
 
 
 def hold_auction(problem, quota, eps, price=None, scale=1.0):
@@ -114,3 +118,46 @@ def test_masks_own_slots_and_tolerances_are_kept_to():
     assert ended  # two funds and an empty slot for three slots
     assert price[2] == price[3] == 0
     assert abs((5 - price[0]) - (4 - price[1])) <= 9
+
+
+@pytest.mark.parametrize("places", [0.6, 1.0, 1.4])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Shape(1, 1, 1),
+        Shape(60, 1, 1, masked=True, slotted=True),
+        Shape(90, 4, 1, ties=True),
+        Shape(70, 8, 2, slotted=True),
+        Shape(60, 9, 3, masked=True, ties=True),
+        Shape(50, 17, 1, masked=True, slotted=True, ties=True),
+        Shape(30, 64, 4, masked=True),
+        Shape(20, 131, 5, masked=True, slotted=True, ties=True),
+    ],
+    ids=str,
+)
+def test_prices_are_those_of_a_plain_auction(shape, seed, places, monkeypatch):
+    """Bit by bit, with strangers and empty slots, also where the bids are cut into many calls."""
+    case = make_price_case(shape, seed)
+    rng = np.random.default_rng([seed, shape.rows])
+    slots = shape.rows * shape.k if case.slots is None else int(case.slots.sum())
+    quota = rng.multinomial(int(places * slots), rng.dirichlet(np.ones(shape.funds))).clip(max=shape.rows)
+    first = rng.integers(0, 2 << 20, shape.funds + 1) * (seed % 2)
+    arguments = (case.slots, shape.k, SCALE, quota, int(rng.integers(1, 1 << 18)), first)
+    expected, ended = reference.auction_phase(case.data, *arguments, auction.BIDS)
+    for at_once in (auction.PLACES_A_CALL, 1000):
+        monkeypatch.setattr(auction, "PLACES_A_CALL", at_once)
+        price, found_all = auction_phase(*case.data, *arguments)
+        np.testing.assert_array_equal(price, expected)
+        assert found_all == ended
+
+
+def test_funds_at_the_ends_of_registers_and_keys():
+    """2,047 funds and an empty slot are more than the shorter keys tell apart."""
+    for funds in (2046, 2047, 2048):
+        case = make_price_case(Shape(12, funds, 2, masked=True, slotted=True, ties=True))
+        arguments = (case.slots, 2, SCALE, np.arange(funds) % 150 // 149, 1000, np.zeros(funds + 1, np.int64))
+        expected = reference.auction_phase(case.data, *arguments, auction.BIDS)
+        price, ended = auction_phase(*case.data, *arguments)
+        np.testing.assert_array_equal(price, expected[0])
+        assert ended == expected[1]

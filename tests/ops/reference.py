@@ -186,3 +186,72 @@ def column_sums(data, shift):
     """(F,) sums of whole multiples of 2^-shift over those who may see each fund."""
     units = np.rint(data[0].astype(np.float64) * 2.0**shift)
     return np.where(eligible(*data[1:]), units, 0.0).astype(np.int64).sum(0)
+
+
+def auction_phase(data, slots, k, scale, quota, eps, price, bids):
+    """Prices after one phase, and whether everybody found a place; no more than `bids` bids for each who waits."""
+    funds, own = quota.size, [k] * len(data[0]) if slots is None else slots.tolist()
+    spare = sum(own) - int(quota.sum())
+    places = [*quota.tolist(), spare] if spare > 0 else quota.tolist()
+    worth = reduced(*data, 0.0, scale)
+    if spare > 0:
+        worth = np.column_stack([worth, np.zeros(len(worth))])
+    every = np.ones(funds, bool)
+    captive = 2 * round(float(largest(*data, slots, every)[1]) * scale) + 1
+    waiting = [None] * max(0, -spare) + [u for u in reversed(range(len(own))) for _ in range(own[u])]
+    price, prices = price.copy(), price.tolist()
+    kept, held, everybody = [[] for _ in places], [set() for _ in own], True
+    for _ in range(bids * len(waiting)):
+        if not waiting:
+            break
+        who = waiting.pop()
+        if who is None:
+            likes = [(-prices[f], -f) for f, n in enumerate(places) if n > 0]
+        else:
+            could = (f for f in range(len(places)) if worth[who, f] > -np.inf and f not in held[who])
+            likes = [(int(worth[who, f]) - prices[f], -f) for f in could]
+        likes.sort(reverse=True)
+        if not likes:
+            everybody = False
+            continue
+        f = -likes[0][1]
+        amount = prices[f] + eps + (likes[0][0] - likes[1][0] if len(likes) > 1 else captive)
+        if amount > captive * (len(places) + 2):
+            everybody = False
+        elif places[f] == 0:
+            prices[f] = amount
+            waiting.append(who)
+        else:
+            if who is not None and f < funds:
+                held[who].add(f)
+            if len(kept[f]) < places[f]:
+                _push(kept[f], (amount, who))
+            else:
+                _, out = kept[f][0]
+                if out is not None:
+                    held[out].discard(f)
+                _replace_lowest(kept[f], (amount, who))
+                waiting.append(out)
+            if len(kept[f]) == places[f]:
+                prices[f] = max(prices[f], kept[f][0][0])
+    price[: len(places)] = prices[: len(places)]
+    return price, everybody and not waiting
+
+
+# Of equal bids it shows in the prices which one is thrown out: so the heap itself belongs to what is computed.
+def _push(heap, bid):
+    heap.append(bid)
+    i = len(heap) - 1
+    while i > 0 and heap[(i - 1) // 2][0] > heap[i][0]:
+        heap[i], heap[(i - 1) // 2] = heap[(i - 1) // 2], heap[i]
+        i = (i - 1) // 2
+
+
+def _replace_lowest(heap, bid):
+    heap[0], i = bid, 0
+    while children := [c for c in (2 * i + 1, 2 * i + 2) if c < len(heap)]:
+        child = min(children, key=lambda c: heap[c][0])
+        if heap[child][0] >= bid[0]:
+            break
+        heap[i], heap[child] = heap[child], heap[i]
+        i = child
