@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ptofa_gpu.prediction._between import bias_relu, mix, sum_relu, tower_ends
+from ptofa_gpu.prediction._between import mix, sum_relu, tower_ends
 from ptofa_gpu.prediction.experts import EXPERTS, TASKS, ExpertNetwork, ParallelLinear
 from ptofa_gpu.prediction.methods.base import PairOutput, RevenueMethod
 from ptofa_gpu.prediction.networks import Head, PairNetwork
 
 # A thread goes through its customers in slices whose activations stay in its core's cache.
-_SLICE_BYTES = 2 << 20
+_SLICE_BYTES = 4 << 20
 
 
 def all_pairs(net: RevenueMethod, fund_part: Tensor) -> Callable[[Tensor], PairOutput]:
@@ -67,7 +66,7 @@ class _InSlices:
 
 
 class _Fused:
-    """Layers, or experts and gates, and towers: products of matrices, and one pass each for all between two of them.
+    """Layers, or experts and gates, and towers: products of matrices, and few passes over a slice between two of them.
 
     A stack of layers is one expert without a gate. Activations lie in memory that a thread uses again and again: to get
     it anew costs a CPU as much as what is done in it.
@@ -78,9 +77,6 @@ class _Fused:
         self.outputs = net.given_towers().outputs
         layers = [_of_experts(layer) for layer in net.network.body if isinstance(layer, nn.Linear | ParallelLinear)]
         self.weights, self.biases = [weight for weight, _ in layers], [bias for _, bias in layers]
-        # a gate's pass adds the last biases and takes the ReLU; the first layer's biases are in the parts
-        none = np.zeros((experts, net.network.width), fund_part.numpy().dtype)
-        self.unmixed = (self.biases or [none])[-1] if tasks else None
         heads = [head for head in net.children() if isinstance(head, Head)]
         self.towers = [_Towers([head]) for head in heads] if tasks else [_Towers(heads)]
         self.funds, self.fund_gates = self._sides(fund_part)
@@ -90,12 +86,12 @@ class _Fused:
         self.rows = max(1, _SLICE_BYTES // (4 * sum(e * width for e, width in self.shapes) * len(fund_part)))
         self._own = threading.local()
 
-    def _sides(self, part: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """One side's share of what goes into each expert's first ReLU, (E, N, width), and into the gates, (N, T, E)."""
+    def _sides(self, part: Tensor) -> tuple[Tensor, Tensor]:
+        """One side's share of what goes into each expert's first ReLU, (E, N, width), and into the gates, (E, T, N)."""
         units = part.shape[1] - self.tasks * self.experts
         for_experts = part[:, :units].reshape(len(part), self.experts, -1).movedim(1, 0)
-        for_gates = part[:, units:].reshape(len(part), self.tasks, self.experts)
-        return for_experts.contiguous().numpy(), for_gates.contiguous().numpy()
+        for_gates = part[:, units:].reshape(len(part), self.tasks, self.experts).permute(2, 1, 0)
+        return for_experts.contiguous(), for_gates.contiguous()
 
     def _activations(self) -> list[Tensor]:
         """Memory for a slice's activations at each step, this thread's."""
@@ -108,32 +104,27 @@ class _Fused:
         n, n_funds = len(customer_part), self.funds.shape[1]
         out = torch.empty(sum(len(tower.last) for tower in self.towers), n * n_funds, dtype=self.dtype)
         customers, gates = self._sides(customer_part)
-        memory, raw = self._activations(), out.numpy()
+        memory = self._activations()
         for lo in range(0, n, self.rows):
             hi = min(n, lo + self.rows)
             pairs, done = (hi - lo) * n_funds, 0
             sized = zip(memory, self.shapes, strict=True)
             *activations, between = (x[: e * pairs * width].view(e, pairs, width) for x, (e, width) in sized)
-            hidden = self._represent(customers[:, lo:hi], gates[lo:hi], activations)
+            hidden = self._represent(customers[:, lo:hi], gates[..., lo:hi], activations)
             for tower, own in zip(self.towers, hidden, strict=True):
-                tower(own, between[0], raw[done : done + len(tower.last), lo * n_funds : hi * n_funds])
+                tower(own, between[0], out[done : done + len(tower.last), lo * n_funds : hi * n_funds])
                 done += len(tower.last)
         towers = out.view(-1, n, n_funds).movedim(0, -1)
         return self.outputs(towers.unsqueeze(-2).expand(-1, -1, self.tasks, -1) if self.tasks else towers)
 
-    def _represent(self, customers: np.ndarray, gates: np.ndarray, activations: list[Tensor]) -> Tensor:
+    def _represent(self, customers: Tensor, gates: Tensor, activations: list[Tensor]) -> Tensor:
         """What each of the towers is given, (n, N F, width): the last of the activations."""
         hidden = activations[0]
-        for own, funds, into in zip(customers, self.funds, hidden, strict=True):
-            sum_relu(own, funds, into.numpy())
-        for weights, biases, products in zip(self.weights, self.biases, activations[1:], strict=False):
-            for own, weight, bias, into in zip(hidden, weights, biases, products, strict=True):
-                torch.mm(own, weight, out=into)
-                if biases is not self.unmixed:
-                    bias_relu(into.numpy(), bias)
-            hidden = products
+        sum_relu(customers, self.funds, hidden)
+        for weight, bias, products in zip(self.weights, self.biases, activations[1:], strict=False):
+            hidden = torch.baddbmm(bias, hidden, weight, out=products).relu_()
         if self.tasks:
-            mix(hidden.numpy(), self.unmixed, gates, self.fund_gates, activations[-1].numpy())
+            mix(hidden, gates, self.fund_gates, activations[-1])
         return activations[-1]
 
 
@@ -143,22 +134,22 @@ class _Towers:
     def __init__(self, heads: Sequence[Head]):
         firsts, lasts = zip(*((head[0], head[2]) for head in heads), strict=True)
         weight, bias = _one_below_the_other(firsts)
-        self.first, self.bias, self.units = weight.t().contiguous(), bias.numpy(), len(bias)
-        self.starts = np.repeat(np.arange(len(lasts)) * lasts[0].in_features, [x.out_features for x in lasts])
-        self.weight, self.last = (x.numpy() for x in _one_below_the_other(lasts))
+        self.first, self.bias, self.units = weight.t().contiguous(), bias, len(bias)
+        self.starts = [i * last.in_features for i, last in enumerate(lasts) for _ in range(last.out_features)]
+        self.weight, self.last = _one_below_the_other(lasts)
 
-    def __call__(self, hidden: Tensor, between: Tensor, out: np.ndarray) -> None:
+    def __call__(self, hidden: Tensor, between: Tensor, out: Tensor) -> None:
         """All outputs, to `out` (outputs, N), from representations (N, width), by way of `between` (N, units)."""
-        torch.mm(hidden, self.first, out=between)
-        tower_ends(between.numpy(), self.bias, self.starts, self.weight, self.last, out)
+        torch.addmm(self.bias, hidden, self.first, out=between).relu_()
+        tower_ends(between, self.starts, self.weight, self.last, out)
 
 
-def _of_experts(layer: nn.Linear | ParallelLinear) -> tuple[Tensor, np.ndarray]:
-    """A layer's weights, (experts, width_in, width_out), and biases, (experts, width_out)."""
+def _of_experts(layer: nn.Linear | ParallelLinear) -> tuple[Tensor, Tensor]:
+    """A layer's weights, (experts, width_in, width_out), and biases, (experts, 1, width_out)."""
     weight, bias = layer.weight.detach(), layer.bias.detach()
     if isinstance(layer, nn.Linear):
         weight, bias = weight.t()[None], bias[None]
-    return weight.contiguous(), bias.numpy()
+    return weight.contiguous(), bias[:, None]
 
 
 def _one_below_the_other(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor]:

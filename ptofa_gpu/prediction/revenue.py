@@ -225,18 +225,22 @@ def _fill(
     target = torch_device(device) if device is not None else (model.trained_on or model.device)
     was_training = model.training
     model.to(target).eval()
+    threads = torch.get_num_threads()
     try:
         with torch.no_grad():
+            if target.type == "cpu":
+                torch.set_num_threads(1)  # products differ in their last bits where several threads share one
             pairs = _Pairs(model, customers, funds, target)
             out = _allocate(n_arrays, pairs.shape, target)
             rows = block_rows or pairs.default_rows()
-            if target.type == "cpu" and rows < pairs.shape[0] and torch.get_num_threads() > 1:
-                _run_on_threads(pairs, write, out, rows, progress)
+            if target.type == "cpu" and threads > 1:
+                _run_on_threads(pairs, write, out, rows, progress, threads)
             else:
                 _run_blocks(pairs, write, out, rows, progress)
             if not all(bool(torch.isfinite(values).all()) for values in out):
                 raise DegenerateModelError("Predictions are not finite: the model's amounts overflow. Train it again.")
     finally:
+        torch.set_num_threads(threads)
         model.train(was_training)
     return out
 
@@ -258,13 +262,15 @@ def _allocate(n_arrays: int, shape: tuple[int, int], device: torch.device) -> tu
         ) from e
 
 
-def _run_on_threads(pairs: _Pairs, write: Write, out: tuple[Tensor, ...], rows: int, progress: Progress) -> None:
+def _run_on_threads(
+    pairs: _Pairs, write: Write, out: tuple[Tensor, ...], rows: int, progress: Progress, workers: int
+) -> None:
     """Whole blocks on single threads, rather than all threads on each small product of a block.
 
     Nothing waits at barriers inside a block, which on busy cores is most of the time, and a block's bits do not depend
     on the number of threads.
     """
-    n_customers, workers = pairs.shape[0], torch.get_num_threads()
+    n_customers = pairs.shape[0]
     report, close = _reporter(progress, n_customers)
 
     def one(lo: int) -> int:
@@ -273,13 +279,11 @@ def _run_on_threads(pairs: _Pairs, write: Write, out: tuple[Tensor, ...], rows: 
             write(pairs, lo, hi, out)
         return hi
 
-    torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for done in pool.map(one, range(0, n_customers, rows)):
                 report(done, n_customers)
     finally:
-        torch.set_num_threads(workers)
         close()
 
 

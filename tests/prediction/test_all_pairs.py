@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ptofa_gpu.prediction import all_pairs as module_under_test
-from ptofa_gpu.prediction._between import bias_relu, mix, sum_relu, tower_ends
+from ptofa_gpu.prediction._between import mix, sum_relu, tower_ends
 from ptofa_gpu.prediction.all_pairs import all_pairs
 from ptofa_gpu.prediction.networks import Head
 from ptofa_gpu.prediction.revenue import expected_revenue
@@ -62,6 +62,19 @@ def test_threads_do_not_share_memory(network_of, world, method):
     torch.set_num_threads(3)
     for _ in range(3):
         assert (expected_revenue(model, world.customers, world.funds, block_rows=20, device="cpu") == once).all()
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("method", ["ptofa", "mmoe"])
+@pytest.mark.parametrize("rows", [None, 50, 10**6])
+def test_the_same_bits_for_any_number_of_threads(network_of, world, method, rows):
+    """Also of one block, and of what is computed before the blocks."""
+    model, found = network_of(method), []
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        found.append(expected_revenue(model, world.customers, world.funds, block_rows=rows, device="cpu"))
+    assert (found[1] == found[0]).all()
+    assert (found[2] == found[0]).all()
 
 
 def test_each_thread_has_activations_of_its_own(network_of, world):
@@ -102,54 +115,55 @@ def test_weights_that_are_not_finite_show(network_of, world, method):
         assert all_pairs(model.net, funds)(customers).logit.isnan().all()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def normal(rng, *shape, scale=1.0):
+    return torch.as_tensor(rng.normal(0, scale, shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("n", "f", "width"), [(1, 1, 1), (3, 2, 5), (2, 7, 32), (5, 1, 33)])
-def test_passes_between_products(dtype, n, f, width):
+@pytest.mark.parametrize("experts", [1, 3])
+def test_sums_of_two_sides(dtype, n, f, width, experts):
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(n, width)).astype(dtype), rng.normal(size=(f, width)).astype(dtype)
-    a[0, 0] = np.nan
-    out = np.full((n * f, width), 7, dtype)
+    a, b = normal(rng, experts, n, width).to(dtype), normal(rng, experts, f, width).to(dtype)
+    a[0, 0, 0] = np.nan
+    out = torch.full((experts, n * f, width), 7, dtype=dtype)
     sum_relu(a, b, out)
-    np.testing.assert_array_equal(out, np.maximum(a[:, None] + b, 0).reshape(n * f, width))
-    x, bias = rng.normal(size=(n, width)).astype(dtype), rng.normal(size=width).astype(dtype)
-    x[-1, -1] = np.nan
-    expected = np.maximum(x + bias, 0)
-    bias_relu(x, bias)
-    np.testing.assert_array_equal(x, expected)
+    expected = np.maximum(a.numpy()[:, :, None] + b.numpy()[:, None], 0).reshape(experts, n * f, width)
+    np.testing.assert_array_equal(out, expected)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("width", [1, 7, 32, 40])
 def test_ends_of_towers(dtype, width):
-    """Two towers with one and two outputs, in the columns of each."""
+    """Two towers with one and two outputs, in the columns of each; what is not finite stays in its tower."""
     rng = np.random.default_rng(width)
-    x, bias = rng.normal(size=(11, 2 * width)).astype(dtype), rng.normal(size=2 * width).astype(dtype)
-    weight, last = rng.normal(size=(3, width)).astype(dtype), rng.normal(size=3).astype(dtype)
+    x = normal(rng, 11, 2 * width).to(dtype).relu()
+    weight, last = normal(rng, 3, width).to(dtype), normal(rng, 3).to(dtype)
     x[3, 0], x[4, 0] = np.nan, np.inf
-    starts, room = np.array([0, width, width]), np.zeros((3, 20), dtype)
-    tower_ends(x, bias, starts, weight, last, room[:, 5:16])
-    relu = np.maximum(x.astype(np.float64) + bias, 0)
-    expected = [relu[:, s : s + width] @ w + b for s, w, b in zip(starts, weight.astype(np.float64), last, strict=True)]
-    np.testing.assert_allclose(room[:, 5:16], expected, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-5)
+    starts, room = [0, width, width], torch.zeros(3, 20, dtype=dtype)
+    tower_ends(x, starts, weight, last, room[:, 5:16])
+    expected = torch.stack([x[:, s : s + width].double() @ w + b for s, w, b in zip(starts, weight.double(), last)])
+    rtol = 1e-5 if dtype == torch.float32 else 1e-12
+    np.testing.assert_allclose(room[:, 5:16], expected, rtol=rtol, atol=1e-5)
     assert not room[:, :5].any()
     assert not room[:, 16:].any()
+    assert room[1:, 5:16].isfinite().all()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("n", "f", "tasks", "experts", "width"), [(1, 1, 1, 1, 1), (3, 2, 2, 4, 33), (2, 5, 3, 2, 8)])
 def test_mixtures_of_experts(dtype, n, f, tasks, experts, width):
     """Gates far apart and not finite too; what is written over does not matter."""
     rng = np.random.default_rng(1)
-    x, bias = rng.normal(size=(experts, n * f, width)).astype(dtype), rng.normal(size=(experts, width)).astype(dtype)
-    customers, funds = (rng.normal(0, 9, size=(m, tasks, experts)).astype(dtype) for m in (n, f))
-    customers[0, 0], x[-1, -1, -1] = rng.normal(0, 400, experts), np.nan
-    customers[-1, -1, 0] = np.nan if n > 1 else 0
-    out = np.full((tasks, n * f, width), np.nan, dtype)
-    mix(x, bias, customers, funds, out)
-    gates = torch.softmax(torch.as_tensor(customers[:, None].astype(np.float64) + funds), -1).numpy()
-    relu = np.maximum(x.astype(np.float64) + bias[:, None], 0)
-    expected = np.einsum("ite,eiw->tiw", gates.reshape(n * f, tasks, experts), relu)
-    close = {"rtol": 1e-5, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-13}
+    x = normal(rng, experts, n * f, width).to(dtype).relu()
+    customers, funds = (normal(rng, experts, tasks, m, scale=9).to(dtype) for m in (n, f))
+    customers[:, 0, 0], x[-1, -1, -1] = normal(rng, experts, scale=400), np.nan
+    customers[0, -1, -1] = np.nan if n > 1 else 0
+    out = torch.full((tasks, n * f, width), np.nan, dtype=dtype)
+    mix(x, customers, funds, out)
+    gates = torch.softmax(customers.double()[..., None] + funds[:, :, None], 0).flatten(2)
+    expected = np.einsum("eti,eiw->tiw", gates, x.double())
+    close = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-13}
     np.testing.assert_allclose(out, expected, **close)
     assert np.isnan(expected).any()
 
