@@ -3,10 +3,10 @@
     python benchmarks/command.py                                    # 1,000,000 x 8 from Parquet, CSV and NPY
     python benchmarks/command.py --size 200000x64 --formats parquet --repeat 9
 
-Files are made once, and each format has one run that does not count: it compiles what an installation has not compiled
-yet, and brings the files into memory. The formats then take turns. A row is the median of its runs by wall clock, in
-whole: its phases are of the same run. `allowed` is three times the solve (what the plan says it took) and the reading
-of the files. Rows are appended to results/command-MACHINE.csv.
+Files are made once, and each format has one run that does not count: it brings the files into memory. The formats then
+take turns. A row is the median of its runs by wall clock, in whole: its phases are of the same run. `allowed` is three
+times the solve (what the plan says it took) and the reading of the files. Rows are appended to
+results/command-MACHINE.csv.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ import ptofa_gpu
 from ptofa_gpu.bench import machine
 from ptofa_gpu.bench.instances import Instance, generate, parse_size
 from ptofa_gpu.bench.results import append_row, results_path
+from ptofa_gpu.ops._library import library
 
 RESULTS = Path(__file__).parent / "results"
 PHASES = ("load", "read", "check", "solve", "verify", "write")
 COLUMNS = (
-    "date", "device", "cores", "load", "commit", "ptofa", "python", "numpy", "numba", "pyarrow",
+    "date", "device", "cores", "load", "commit", "ptofa", "python", "numpy", "engine", "pyarrow",
     "customers", "funds", "k", "seed", "format", "method", "repeats",
     "wall", "wall_min", "wall_all",  # seconds of the process, from its start to its end
     "solve_seconds",  # what the plan says it took
@@ -112,7 +113,8 @@ def main() -> None:
         "commit": machine.commit(),
         "ptofa": ptofa_gpu.__version__,
         "python": platform.python_version(),
-        **{name: machine.version(name) for name in ("numpy", "numba", "pyarrow")},
+        **{name: machine.version(name) for name in ("numpy", "pyarrow")},
+        "engine": library().level,
         "customers": instance.customers,
         "funds": instance.funds,
         "k": instance.k,

@@ -24,10 +24,11 @@ import ptofa_gpu
 from ptofa_gpu._files import asset_dir
 from ptofa_gpu.bench import machine
 from ptofa_gpu.bench.results import append_row, results_path
+from ptofa_gpu.ops._library import library
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = (
-    "date", "device", "cores", "load", "commit", "ptofa", "python", "torch", "numba",
+    "date", "device", "cores", "load", "commit", "ptofa", "python", "torch", "engine",
     "notebook", "profile", "status", "seconds", "cpu_seconds",
 )  # fmt: skip
 
@@ -69,7 +70,8 @@ def main() -> None:
         "commit": machine.commit(),
         "ptofa": ptofa_gpu.__version__,
         "python": platform.python_version(),
-        **{name: machine.version(name) for name in ("torch", "numba")},
+        "torch": machine.version("torch"),
+        "engine": library().level,
     }
     for notebook in args.notebooks or sorted(p.stem for p in asset_dir("notebooks").glob("*.ipynb")):
         row = run(notebook)

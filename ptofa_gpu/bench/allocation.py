@@ -18,6 +18,7 @@ from ptofa_gpu.bench.process import Observed, observe
 from ptofa_gpu.bench.record import COLUMNS, LIMITED, cell_row, provenance
 from ptofa_gpu.device import resolve_device
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops._entry import THREADS_VARIABLE
 
 #: What a method that stops by itself may take on top of the time limit to hand over its plan: seconds, share of it.
 _GRACE = (10.0, 0.2)
@@ -137,7 +138,7 @@ class _Run:
         # as the command line does: threads that wait give their core away instead of spinning on it
         self.environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
         if settings.threads:
-            for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            for name in (THREADS_VARIABLE, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
                 self.environment[name] = str(settings.threads)
 
     def cells(self) -> Iterator[Cell]:

@@ -51,7 +51,7 @@ class Method:
     exact : bool
         Finds the optimum unless it is stopped.
     ours : bool
-        Of this package: compiled at the first call, and with a GPU form.
+        Of this package, and with a GPU form.
     """
 
     solve: Solve

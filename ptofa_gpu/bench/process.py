@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-#: Seconds for what is not timed: start, imports, compiling, reading the instance; checking the plan.
+#: Seconds for what is not timed: start, imports, reading the instance; checking the plan.
 SETUP_LIMIT = 900.0
 _GLANCE = 0.1  # seconds between two looks at the memory
 

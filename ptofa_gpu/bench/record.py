@@ -19,17 +19,19 @@ from ptofa_gpu.bench.peers import integer_solver
 from ptofa_gpu.bench.process import Observed
 from ptofa_gpu.bench.results import read_rows
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops._library import library
 
 #: One row a cell. Times are of one solve, from E and the quotas in memory to the plan.
 COLUMNS = (
     "date",  # UTC, when the cell ended
     "device", "cores", "threads", "load",  # load: the machine's load average when the run began
-    "commit", "ptofa", "python", "numpy", "numba", "ortools", "cvxpy", "highs", "pot", "scip", "cbc", "cupy",
+    "commit", "ptofa", "python", "numpy", "engine", "ortools", "cvxpy", "highs", "pot", "scip", "cbc", "cupy",
+    # engine: the level of its library; earlier files have Numba's version, "numba", in its place
     "customers", "funds", "k", "ties", "seed", "method",
     "status",  # optimal, feasible, infeasible; time_limit: stopped by itself; killed: at the limit; memory; failed
     "repeats", "seconds", "seconds_min", "seconds_all",  # the median, the least, each; where killed: what had passed
     "time_limit",
-    "read_seconds", "reads_of_E",  # one pass over E in the same process with all threads; seconds / read_seconds
+    "read_seconds", "reads_of_E",  # one pass over E in the same process (machine.read_seconds); seconds / read_seconds
     "objective", "optimum", "share",  # optimum: the smallest certified upper bound; share: objective / optimum
     "unfilled", "over_quota", "under_quota",  # empty slots; exposures above and below the quotas
     "before_MiB", "peak_MiB", "gpu_MiB",  # resident before the solve, with E; at most in it; CuPy's pool after it
@@ -55,7 +57,8 @@ def provenance(methods: Iterable[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "highs": machine.version("highspy"),
         "cupy": machine.version("cupy-cuda13x"),
-        **{name: machine.version(name) for name in ("numpy", "numba", "ortools", "cvxpy", "pot")},
+        **{name: machine.version(name) for name in ("numpy", "ortools", "cvxpy", "pot")},
+        "engine": library().level,
     }
     for name in {"scip", "cbc"} & set(methods):
         known[name] = _first_number(integer_solver(name.upper()).SolverVersion())
@@ -129,14 +132,14 @@ def _mebibytes(value: int | None) -> int | None:
 
 
 def read_results(path: Path) -> list[dict[str, str]]:
-    """The rows of a results file, if what is read as numbers is numbers.
+    """The rows of a results file, also of one from before the engine, if what is read as numbers is numbers.
 
     Raises
     ------
     InputError
         As `results.read_rows`, and for a row that holds something else; the message names it.
     """
-    rows = read_rows(path, COLUMNS)
+    rows = read_rows(path, [c for c in COLUMNS if c != "engine"])
     for number, row in enumerate(rows, 1):
         for column, kind in _NUMBERS.items():
             try:

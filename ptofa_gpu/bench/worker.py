@@ -3,8 +3,8 @@
 A process of its own makes the peak of its memory the method's own, and can be ended by whoever started it. SPEC is
 JSON: the method, the folder of the instance, device, repeats, time limit, and the file descriptor that events are
 written to, one JSON document a line (solvers write what they like to stdout). The events: ``ready`` when all that is
-not timed is done, ``start`` and ``run`` before and after each timed solve (``again`` for one that does not count,
-because something was compiled in it), ``worth`` with what the first plan is worth; ``failed`` in their place.
+not timed is done, ``start`` and ``run`` before and after each timed solve, ``worth`` with what the first plan is worth;
+``failed`` in their place.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from ptofa_gpu.bench.machine import bandwidth, read_seconds
 from ptofa_gpu.bench.peers import METHODS
 from ptofa_gpu.device import to_device
 from ptofa_gpu.errors import PtofaError
+from ptofa_gpu.ops._entry import most_threads
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
@@ -49,35 +49,29 @@ def main() -> None:
 
 def measure(spec: dict[str, Any], tell: Any) -> None:
     """Load, warm up, solve as often as asked or as the time allows, and look at the plan."""
-    import numba
-
     method, device, limit = METHODS[spec["method"]], spec["device"], spec["time_limit"]
     instance = Instance(**spec["instance"])
     arrays = load(Path(spec["folder"]))
-    # what is compiled and imported at the first call is not the method's time
+    # what is imported at the first call, and compiled for a GPU, is not the method's time
     few = generate(small(instance, 2_000 if method.ours else 50))
     method.solve(few.problem(to_device(few.revenue, device)), device, None)
     revenue = to_device(arrays.revenue, device)
     read = read_seconds(revenue)
     speed = bandwidth(revenue, read)
-    tell("ready", threads=numba.get_num_threads(), read=read, bandwidth=speed, before=_memory("VmRSS"))
+    tell("ready", threads=most_threads(), read=read, bandwidth=speed, before=_memory("VmRSS"))
     total, runs, peak = 0.0, 0, 0
     while runs < spec["repeats"] and (not runs or total < limit):
         problem = arrays.problem(revenue)  # afresh: a problem remembers what it has looked at
         _forget_peak()
         tell("start")
-        with _compilations() as compiled:
-            _finish(device)
-            start = time.perf_counter()
-            plan = method.solve(problem, device, limit)
-            _finish(device)
-            seconds = time.perf_counter() - start
+        _finish(device)
+        start = time.perf_counter()
+        plan = method.solve(problem, device, limit)
+        _finish(device)
+        seconds = time.perf_counter() - start
         total += seconds
         peak = max(peak, _memory("VmHWM"))
-        again = bool(compiled) and total < limit  # the warm-up had not reached all of the code
-        tell("again" if again else "run", seconds=seconds, peak=peak)
-        if again:
-            continue
+        tell("run", seconds=seconds, peak=peak)
         runs += 1
         if runs == 1:  # told at once: the next repeat may be cut short
             tell("worth", **_worth(plan), gpu_peak=_gpu_memory(device))
@@ -136,24 +130,6 @@ def _memory(field: str) -> int:
     """Bytes, from /proc/self/status."""
     found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
-
-
-@contextmanager
-def _compilations() -> Iterator[list[Any]]:
-    """A list that gets an entry for each function that Numba compiles meanwhile."""
-    from numba.core import event
-
-    seen: list[Any] = []
-
-    class Listener(event.Listener):
-        def on_start(self, event: Any) -> None:
-            seen.append(event.kind)
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Listener()):
-        yield seen
 
 
 if __name__ == "__main__":

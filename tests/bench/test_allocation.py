@@ -15,9 +15,10 @@ from ptofa_gpu.bench import process
 from ptofa_gpu.bench.allocation import PROFILES, Settings, run
 from ptofa_gpu.bench.instances import Instance, generate, store
 from ptofa_gpu.bench.process import observe
-from ptofa_gpu.bench.record import COLUMNS, table
+from ptofa_gpu.bench.record import COLUMNS, read_results, table
 from ptofa_gpu.bench.results import read_rows
 from ptofa_gpu.errors import InputError
+from ptofa_gpu.ops._library import library
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +40,7 @@ def test_a_run_measures_writes_and_compares(tmp_path: Path) -> None:
         assert int(row["peak_MiB"]) > 50
         assert row["threads"] == "1"
         assert row["device"]
-        assert row["numba"]
+        assert row["engine"] == library().level
         assert float(row["load"]) >= 0
     optimal, topk, flow = rows
     assert optimal["status"] == flow["status"] == "optimal"
@@ -96,6 +97,15 @@ def test_settings_without_sense_are_refused_before_anything_runs(wrong: dict, tm
     with pytest.raises(InputError):
         run(Settings(**{"sizes": [(100, 8)], **wrong}), tmp_path / "r.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_results_from_before_the_engine_are_read(tmp_path: Path) -> None:
+    path = ROOT / "benchmarks/results/allocation-amd-epyc-2-cores.csv"
+    rows = read_results(path)
+    assert rows[0]["numba"]
+    assert "optimal" in table(rows)
+    with pytest.raises(InputError, match="lacks the columns engine"):
+        run(Settings([(100, 4)], methods=("topk",)), path)
 
 
 def test_a_results_file_of_other_columns_is_refused_before_anything_runs(tmp_path: Path) -> None:

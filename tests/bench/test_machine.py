@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from ptofa_gpu.bench._read import largest_bits
+from ptofa_gpu.bench.machine import read, read_seconds
 
 
-@pytest.mark.parametrize("rows", [1, 255, 4_097, 300_001])
+@pytest.mark.parametrize("rows", [1, 15, 16, 255, 4_097, 300_001])
 @pytest.mark.parametrize("place", [0, -1])
-def test_one_pass_sees_the_largest_wherever_it_is(rows: int, place: int) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_pass_sees_the_largest_wherever_it_is(rows: int, place: int, threads: int) -> None:
     values = np.random.default_rng(rows).normal(size=rows).astype(np.float32)
-    for largest in (-9.0, 9.5, np.inf):
-        values[place] = largest
-        bits = np.uint32(largest_bits(values.view(np.uint32)))
-        assert bits.view(np.float32) == abs(np.float32(largest))
-    values[place] = np.nan
-    assert np.isnan(np.uint32(largest_bits(values.view(np.uint32))).view(np.float32))
+    with ThreadPoolExecutor(threads) as pool:
+        for largest in (9.5, np.inf):
+            values[place] = largest
+            assert read(values, pool) == np.float32(largest)
+        values[place] = np.nan
+        assert np.isnan(read(values, pool))
+
+
+def test_a_read_takes_time() -> None:
+    assert 0 < read_seconds(np.ones((3, 4), np.float32), repeat=2) < 1
