@@ -17,10 +17,11 @@ from typing import Any
 
 from ptofa_gpu import __version__
 from ptofa_gpu.device import INSTALL_GPU, driver_present, probe_gpu
+from ptofa_gpu.errors import EngineError, InputError
 
 #: distributions whose versions a bug report needs
 PACKAGES = (
-    "numpy", "scipy", "numba", "narwhals", "pandas", "polars", "pyarrow", "torch", "pytorch-lightning", "torchmetrics",
+    "numpy", "scipy", "narwhals", "pandas", "polars", "pyarrow", "torch", "pytorch-lightning", "torchmetrics",
     "cupy-cuda13x", "cudf-cu13", "cvxpy", "highspy", "ortools", "jupyterlab", "papermill", "nbconvert", "matplotlib",
 )  # fmt: skip
 
@@ -135,7 +136,8 @@ def _try(name: str, does: str, *modules: str, detail: Callable[[], str] = str, c
 def _parts() -> list[Part]:
     return [
         _try("data", "read exposure logs and tables", "numpy", "narwhals", "pandas", "pyarrow", core=True),
-        _try("allocate (CPU)", "plans and their verification", "numba", "scipy", "ptofa_gpu.allocation.api", core=True),
+        _engine(),
+        _try("allocate (CPU)", "plans and their verification", "scipy", "ptofa_gpu.allocation.api", core=True),
         _allocate_gpu(),
         _try("predict (CPU)", "train models, expected revenue", "torch", "pytorch_lightning", "torchmetrics"),
         _predict_gpu(),
@@ -149,6 +151,23 @@ def _parts() -> list[Part]:
         _cudf(),
         _try("Polars", "Polars frames in and out (optional)", "polars"),
     ]  # fmt: skip
+
+
+def _engine() -> Part:
+    name, does, install = "engine", "allocation's passes on a CPU, compiled ahead", "make setup"
+    problem, _ = _broken("ptofa_gpu.ops._entry")
+    if problem:
+        return Part(name, does, False, problem, install, core=True)
+    from ptofa_gpu.ops._entry import engine_facts
+
+    try:
+        facts = engine_facts()
+    except EngineError as e:
+        return Part(name, does, False, str(e), install, core=True)
+    except InputError as e:  # the variable that says how many threads
+        return Part(name, does, False, str(e), "unset PTOFA_NUM_THREADS", core=True)
+    detail = f"{facts['level']}, threads: {facts['threads']}, ABI {facts['abi']}, {facts['library']}"
+    return Part(name, does, True, detail, core=True)
 
 
 def _solvers() -> str:

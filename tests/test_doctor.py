@@ -9,6 +9,7 @@ import pytest
 
 from ptofa_gpu import cli, doctor
 from ptofa_gpu.device import Gpu
+from ptofa_gpu.ops._library import library
 
 SOME_GPU = Gpu(True, name="Test GPU", memory=8 << 30, capability="9.0", driver=13000, count=1)
 
@@ -54,13 +55,34 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_broken_core_ends_with_one(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     monkeypatch.setattr(doctor, "_solvers", str)
     with pytest.raises(SystemExit) as ended:
         cli.main(["doctor", "--json"])
     assert ended.value.code == 1
     report = json.loads(capsys.readouterr().out)
     assert report["ok"] is False
+
+
+def test_the_engine_is_described() -> None:
+    part = doctor._engine()
+    assert part.usable
+    assert part.core
+    assert library().level in part.detail
+    assert str(library().path) in part.detail
+
+
+@pytest.mark.parametrize(("name", "value"), [("PTOFA_CPU_LEVEL", "pentium"), ("PTOFA_NUM_THREADS", "many")])
+def test_an_engine_that_cannot_be_used_says_why(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    library.cache_clear()
+    try:
+        part = doctor._engine()
+    finally:
+        library.cache_clear()
+    assert not part.usable
+    assert f"{name}={value!r}" in part.detail
+    assert part.install
 
 
 def test_the_table_shows_every_part_and_fact(here: doctor.Report, capsys, monkeypatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -78,7 +77,6 @@ def allocate(
     Returns
     -------
     AllocationPlan
-        The first call of a fresh installation compiles the CPU code for some seconds; the plan's note says so.
 
     Warns
     -----
@@ -111,7 +109,6 @@ def allocate(
     chosen = read_options(method, options)
     seed_of(seed)
     where = resolve_device(device, problem.revenue)
-    compiled = _compiled_functions()
     watch = Watch(problem.n_customers, progress_of(progress), getattr(chosen, "time_limit", None))
     try:
         problem.measure()  # E may have changed since it was looked at
@@ -131,9 +128,6 @@ def allocate(
     if watch.timed_out and plan.status != "optimal":
         plan.status = "time_limit"
     plan.seconds = watch.seconds
-    if _compiled_functions() > compiled:
-        words = "the time includes compiling the CPU code, once an installation; the next call is quicker"
-        plan.note = f"{plan.note}; {words}" if plan.note else words
     return plan
 
 
@@ -154,15 +148,6 @@ def _let_go(error: BaseException) -> None:
             with suppress(RuntimeError):  # this one is still at work
                 trace.tb_frame.clear()
         trace = trace.tb_next
-
-
-def _compiled_functions() -> int:
-    """How many functions of ours Numba has compiled in this process (and not loaded from its cache)."""
-    from numba.core.dispatcher import Dispatcher
-
-    ours = [m for name, m in sys.modules.items() if name.startswith(("ptofa_gpu.ops.", "ptofa_gpu.allocation."))]
-    functions = {id(f): f for m in ours for f in vars(m).values() if isinstance(f, Dispatcher)}
-    return sum(sum(f.stats.cache_misses.values()) for f in functions.values())
 
 
 def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: OptimalOptions) -> AllocationPlan:

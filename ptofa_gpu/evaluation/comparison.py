@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ def _known_options(method: str, options: dict[str, Any], known: Sequence[str]) -
 
 
 def warm_up(problem: AllocationProblem, method: str, device: str) -> None:
-    """Solve a tiny instance first: the first call of a process compiles, and a stopwatch should not see that."""
+    """Solve a tiny instance first: the first call of a process imports, and for a GPU compiles, which is not timed."""
     from ptofa_gpu.allocation.api import allocate
     from ptofa_gpu.allocation.problem import AllocationProblem
 
@@ -132,12 +132,6 @@ def warm_up(problem: AllocationProblem, method: str, device: str) -> None:
     )
     extra: dict[str, Any] = {} if method in ("manual", "topk") else {"on_infeasible": "relax"}
     allocate(few, method=method, device=device, **extra)
-
-
-def steady(solve: Callable[[], AllocationPlan]) -> AllocationPlan:
-    """Return a plan whose time is that of solving: where the first call still compiled something, the second's."""
-    plan = solve()
-    return solve() if plan.note else plan
 
 
 def compare(
@@ -200,9 +194,7 @@ def compare(
             plans[method] = random_plan(problem, **{"seed": seed, **_known_options("random", extra, ("seed",))})
         else:
             warm_up(problem, method, device)
-            plans[method] = steady(
-                lambda: allocate(problem, method=method, device=device, seed=seed, **extra)  # noqa: B023
-            )
+            plans[method] = allocate(problem, method=method, device=device, seed=seed, **extra)
     bounds = [p.bound for p in plans.values() if np.isfinite(p.bound)]
     bound = min(bounds) if bounds else math.nan
     quota = np.asarray(problem.quota, dtype=np.int64)

@@ -16,7 +16,7 @@ from ptofa_gpu.errors import InputError
 from ptofa_gpu.evaluation._kinds import allocation_problem
 from ptofa_gpu.evaluation._share import subproblem
 from ptofa_gpu.evaluation._table import html_table, percent
-from ptofa_gpu.evaluation.comparison import steady, warm_up
+from ptofa_gpu.evaluation.comparison import warm_up
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.plan import AllocationPlan
@@ -86,7 +86,7 @@ class ScaleTable:
 
 def _quickest(solve: Callable[[], AllocationPlan]) -> AllocationPlan:
     """The same plan by the quickest of a few solves: what else the machine does only ever adds time."""
-    plans = [steady(solve)]
+    plans = [solve()]
     while len(plans) < _REPEATS and sum(p.seconds for p in plans) < (_LONG if len(plans) < _LEAST else _ENOUGH):
         plans.append(solve())
     return min(plans, key=lambda p: p.seconds)

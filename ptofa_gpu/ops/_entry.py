@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ptofa_gpu.errors import EngineError, InputError, OutOfMemoryError
-from ptofa_gpu.ops._library import library
+from ptofa_gpu.ops._library import ABI, library
 
 THREADS_VARIABLE = "PTOFA_NUM_THREADS"
 #: Pairs of a customer and a fund for which another thread is worth waking.
@@ -130,6 +130,20 @@ def _quota_of(folder: Path, first_version: bool) -> int:
     except (OSError, ValueError):  # not there, or "max": no limit
         return 1 << 20
     return max(1, int(-(-quota // period))) if quota > 0 else 1 << 20
+
+
+def engine_facts() -> dict[str, Any]:
+    """What computes on this machine's CPU: the library's ``level``, ``library`` (its path) and ``abi``, ``threads``.
+
+    Raises
+    ------
+    EngineError
+        There is no library, or it belongs to other sources.
+    InputError
+        ``PTOFA_NUM_THREADS`` is no number of threads.
+    """
+    engine = library()
+    return {"level": engine.level, "library": str(engine.path), "abi": ABI, "threads": most_threads()}
 
 
 def threads_for(pairs: int) -> int:

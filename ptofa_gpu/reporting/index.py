@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import ptofa_gpu
-from ptofa_gpu.errors import InputError
+from ptofa_gpu.errors import InputError, PtofaError
 from ptofa_gpu.reporting.html import environment
 from ptofa_gpu.reporting.markup import slug, svg_address, without_turns
 from ptofa_gpu.reporting.outputs import SUMMARY_FILE, read_summary
@@ -22,7 +22,7 @@ from ptofa_gpu.reporting.resume import Done
 from ptofa_gpu.reporting.run_file import RUN_FILE
 
 _PACKAGES = (
-    "numpy", "scipy", "numba", "pandas", "pyarrow", "torch", "pytorch-lightning", "torchmetrics", "cvxpy", "highspy",
+    "numpy", "scipy", "pandas", "pyarrow", "torch", "pytorch-lightning", "torchmetrics", "cvxpy", "highspy",
     "ortools", "papermill", "nbconvert", "nh3", "matplotlib", "cupy-cuda13x", "cudf-cu13",
 )  # fmt: skip
 
@@ -81,6 +81,7 @@ def versions() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {p: v for p in _PACKAGES if (v := _version(p)) is not None},
+        "engine": _engine(),
         "device": _device(),
     }
 
@@ -90,6 +91,16 @@ def _version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _engine() -> dict[str, Any]:
+    from ptofa_gpu.ops._entry import engine_facts
+
+    try:
+        facts = engine_facts()
+    except PtofaError as e:
+        return {"unusable_because": str(e)}
+    return {**facts, "library": Path(facts["library"]).name}  # a report may be handed on
 
 
 def _device() -> dict[str, Any]:

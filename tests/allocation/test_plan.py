@@ -193,13 +193,3 @@ def test_summary_of_a_relaxed_plan_says_what_is_missing():
     assert "2 of 4 exposures bought, 2 of 4 slots empty" in plan.summary()
     assert "no plan can make more exposures" in plan.summary()
     assert "1 fund short of its quota: 'A' by 2" in plan.summary()
-
-
-def test_compiling_is_not_passed_over_in_silence(monkeypatch):
-    from ptofa_gpu.allocation import api
-
-    counts = iter([3, 4])
-    monkeypatch.setattr(api, "_compiled_functions", lambda: next(counts))
-    assert "compiling" in ptofa.allocate(make(), "topk").summary()
-    counts = iter([4, 4])
-    assert "compiling" not in ptofa.allocate(make(), "topk").summary()

@@ -4,9 +4,7 @@ import csv
 
 import pytest
 
-import ptofa_gpu as ptofa
 from ptofa_gpu._files import asset_dir
-from ptofa_gpu.evaluation.comparison import steady
 from ptofa_gpu.reporting.findings import policy_summary, speed_summary
 from ptofa_gpu.reporting.speed import SpeedTable, kept_results
 
@@ -50,11 +48,3 @@ def test_without_data_the_front_says_so():
     assert "no copy of the data" in said.decision
     assert not said.figures
     assert not said.chart
-
-
-def test_compiling_is_not_part_of_a_time():
-    plans = [ptofa.allocate(ptofa.AllocationProblem([[1.0, 2.0]], quota=[1, 0]), device="cpu") for _ in range(2)]
-    plans[0].note, plans[1].note = "the time includes compiling", ""
-    given = iter(plans)
-    assert steady(lambda: next(given)) is plans[1]
-    assert steady(lambda: plans[1]) is plans[1]

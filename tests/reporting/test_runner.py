@@ -16,6 +16,7 @@ import pytest
 
 from ptofa_gpu.bench.machine import device_name
 from ptofa_gpu.errors import InputError, ReportError
+from ptofa_gpu.ops._library import library
 from ptofa_gpu.reporting import Outputs, Summary, run_report
 from ptofa_gpu.reporting.folder import whole_folder
 from ptofa_gpu.reporting.html import remote_references
@@ -61,6 +62,8 @@ def test_a_report_is_whole(made):
     run = json.loads((index.parent / "run.json").read_text())
     assert run["notebooks"][0]["parameters"] == {"n": 8, "ratio": 0.5, "word": "a", "loud": False}
     assert run["packages"]["numpy"]
+    assert run["engine"]["level"] == library().level
+    assert run["engine"]["library"] == library().path.name
     assert run["device"]["cores"] >= 1
     assert run["device"]["processor"] == device_name("cpu")
     assert "GPU" not in run["device"]["processor"]
