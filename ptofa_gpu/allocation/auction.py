@@ -29,7 +29,7 @@ FINER = 4
 #: Bids that a phase may take for each slot. Where a sample cannot be served prices rise without end.
 BIDS = 24
 #: Places looked at in one call, some more for what else a bid costs: less than 0.1 s, so that Ctrl-C is heard.
-PLACES_A_CALL, PLACES_A_BID = 1 << 24, 128
+PLACES_A_CALL, PLACES_A_BID = 1 << 23, 128
 
 _AUCTION = Entry(
     "auction",
