@@ -24,10 +24,20 @@ def count_values(values: np.ndarray, lowest: int, size: int) -> np.ndarray:
     (size,) int64
     """
     flat, counts = np.ascontiguousarray(values).reshape(-1), np.zeros(size, np.int64)
+    if flat.dtype not in (np.int8, np.int16):
+        flat = _int16(flat)
     about = {"bytes": flat.itemsize, "lowest": lowest, "size": size, "counts": counts}
     for lo, hi in pieces(flat.size, 1):
         _COUNT_VALUES(values=flat[lo:hi].view(np.int8), n=hi - lo, threads=threads_for(hi - lo), **about)
     return counts
+
+
+def _int16(values: np.ndarray) -> np.ndarray:
+    """Numbers of funds as the engine takes them; a plan that somebody made may hold other integers."""
+    out = np.ascontiguousarray(values, np.int16)
+    if out.dtype != values.dtype and not np.array_equal(out, values):
+        raise OverflowError(f"a number outside int16 in an array of {values.dtype}")
+    return out
 
 
 def count_funds(chosen: Any, funds: int) -> np.ndarray:
@@ -72,6 +82,7 @@ def earned(revenue: Any, chosen: Any) -> np.ndarray:
     """
     if isinstance(revenue, np.ndarray):
         (rows, k), funds, sums = chosen.shape, revenue.shape[1], np.zeros(2 * EXPONENTS, np.int64)
+        chosen = _int16(chosen)
         for lo, hi in pieces(rows, k, 4):
             size = {"rows": hi - lo, "funds": funds, "k": k, "threads": threads_for((hi - lo) * k)}
             _EARNED(revenue=revenue[lo:hi], chosen=chosen[lo:hi], **size, sums=sums)

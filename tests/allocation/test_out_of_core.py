@@ -232,7 +232,7 @@ def allocate(customers, funds, method):
     before = status("VmRSS")
     ptofa.allocate(problem, method, device="cpu").verify()
     return status("VmHWM") - before
-allocate(300, 5, sys.argv[3])  # what is compiled, or loaded, is not what is measured
+allocate(2000, 300, sys.argv[3])  # what is compiled, or loaded, is not what is measured
 print(allocate(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
 """
 
