@@ -5,38 +5,36 @@ Nodes are the funds and the empty slot (node F). At prices where every customer 
 keeps that true, so the plan is the best one when the last fund is right (Ahuja, Magnanti, Orlin, *Network Flows*,
 1993, section 9.7). Costs are whole units: no rounding, no tolerance.
 
-Two things make it quick. Only some swaps are at hand, and an arc is never taken to cost more than its bound, which all
-others cost at least: a path that rests on a bound is no path, but the prices it gives are still right, and the swaps
-that are missing can be added. And one search serves many funds: paths that share no fund do not touch each other's
-customers.
+Only a working set of customers takes part: those with the cheapest swaps. An arc is never taken to cost more than the
+bound which all others' swaps cost at least: a path that rests on the bound is no path, but the prices it gives are
+still right, and the exchange goes on from there with more customers. One search serves many funds: paths that share no fund
+do not touch each other's customers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import TracebackType
 
 import numpy as np
 
-from ptofa_gpu.allocation._heaps import ENTRIES, ENTRY, LISTED, add_all, empty, pack
-from ptofa_gpu.allocation._lists import EACH_BYTES
-from ptofa_gpu.allocation._moves import (
-    DONE,
-    FAR,
-    MOVES,
-    NEEDS_CUSTOMERS,
-    NEEDS_SWAPS,
-    PATHS,
-    STOPPED,
-    Arcs,
-    Customers,
-    Slack,
-    State,
-    clean_all,
-    run,
-)
-from ptofa_gpu.allocation._trim import trim
+from ptofa_gpu.ops._entry import Entry
 
-__all__ = ["DONE", "NEEDS_CUSTOMERS", "NEEDS_SWAPS", "STOPPED", "Customers", "Exchange", "Supply"]
+#: What every swap costs less than.
+FAR = np.int64(1) << np.int64(62)
+DONE, NEEDS_CUSTOMERS, STOPPED = range(3)
+#: Steps of a call, some nanoseconds each.
+WORK = 1 << 24
+
+_OPEN = Entry(
+    "exchange_open",
+    "in_f32 revenue; in_i8 tolerance; in_i8 risk; in_u64 mask; i64 words; i64 rows; i64 funds; in_f64 offset; "
+    "f64 scale; in_i16 held; i64 k; in_i64 imbalance; i64 bound; in_i64 slack_price; in_i64 unused; in_i64 free; i64 low_bonus; "
+    "out_i64 handle",
+)
+_RUN = Entry("exchange_run", "i64 handle; i64 work; out_i64 status")
+_READ = Entry("exchange_read", "i64 handle; out_i16 held; out_i64 imbalance; out_i64 potential")
+_CLOSE = Entry("exchange_close", "i64 handle")
 
 
 @dataclass
@@ -53,138 +51,100 @@ class Supply:
     low_bonus: int
 
 
-class Exchange:
-    """Puts every fund right along shortest paths over the swaps at hand.
-
-    Parameters
-    ----------
-    customers : Customers
-        Those who offer the swaps, with their best choice at these prices; `chosen` is updated.
-    imbalance : (F + 1,) int64
-        Exposures that each fund has too many (negative: too few), and last slots that stay empty too many.
-    supply : Supply
-        Its `unused` is updated.
-    bound : (F + 1, F + 1) int64
-        Every swap a -> b that costs less than bound[a, b] is in `swaps`, and of those that cost as much some may be;
-        `FAR` where a = b. Shared with the caller, and updated by `add`.
-    swaps : (arc, cost, row)
-        arc = a (F + 1) + b, cost in units, and the customer.
-    room : int, optional
-        Bytes that are set aside for swaps of each kind; those never written to take no memory.
+@dataclass
+class WorkingSet:
+    """The customers who take part in an exchange, on the host.
 
     Attributes
     ----------
-    customers : Customers
-        Those who are there; to be set anew when there are more, or fewer.
+    rows : (n,) int64, rising
+    revenue : (n, F) float32
+    tolerance, mask
+        Of these customers, as in `price_pass`.
+    held : (n, K) int16
+        What they have.
+    bound : int
+        What every swap of anybody else costs at least, units; `FAR` where there is nobody else.
+    """
+
+    rows: np.ndarray
+    revenue: np.ndarray
+    tolerance: np.ndarray
+    mask: np.ndarray | None
+    held: np.ndarray
+    bound: int
+
+
+class Exchange:
+    """Puts every fund right along shortest paths over the swaps of a working set.
+
+    Parameters
+    ----------
+    customers : WorkingSet
+        With their best choice at these prices.
+    risk : (F,) int8
+    offset : (F,) float64
+        Bonus - price, units.
+    scale : float
+        Units per currency.
+    imbalance : (F + 1,) int64
+        Exposures that each fund has too many (negative: too few), and last slots that stay empty too many.
+    supply : Supply
+
+    Attributes
+    ----------
+    moves : int
+        Swaps made so far.
+    held : (n, K) int16
+        What the customers have, after `close`.
+    imbalance : (F + 1,) int64
+        What is left to put right, after `close`.
     potential : (F + 1,) int64
-        By how much each fund has become dearer than the empty slot is: what a customer gains by it at the old prices.
-    paths, moves : int
-        Taken so far.
-    entry_bytes, list_bytes : int
-        Taken by the swaps that are at hand, or were: those of the customers who moved, and those that were added.
-    missing : (n,) int64
-        The customers who must be here before it can go on.
+        By how much each fund has become dearer than the empty slot is, after `close`.
     """
 
     def __init__(
         self,
-        customers: Customers,
+        customers: WorkingSet,
+        risk: np.ndarray,
+        offset: np.ndarray,
+        scale: float,
         imbalance: np.ndarray,
         supply: Supply,
-        bound: np.ndarray,
-        swaps: tuple[np.ndarray, np.ndarray, np.ndarray],
-        room: int = 0,
     ):
-        size, n = imbalance.size, swaps[0].size
-        self._slack = Slack(supply.price, supply.unused, supply.free, supply.low_bonus)
-        self._arcs = Arcs(bound.copy(), np.full((size, size), -1), bound)
-        potential, distance, parent, order, path = np.zeros((5, size), np.int64)
-        touched, count = np.zeros(size, np.bool_), np.zeros(8, np.int64)
-        self._state = State(imbalance.astype(np.int64), potential, distance, parent, order, path, touched, count)
-        self._blocked, self.missing = np.zeros((size, size), np.bool_), np.empty(0, np.int64)
-        heaps = empty(size, room // ENTRY.itemsize + 1024, max(n, room // EACH_BYTES))
-        self._heaps = add_all(heaps, *swaps)
-        self.customers = customers
-        clean_all(customers, self._heaps, self._arcs, np.flatnonzero(self._heaps.first >= 0))
+        (rows, funds), handle = customers.revenue.shape, np.zeros(1, np.int64)
+        mask = customers.mask
+        self.held, self.imbalance, self.potential = customers.held.copy(), imbalance.copy(), np.zeros_like(imbalance)
+        self.moves, self._status = 0, np.zeros(3, np.int64)
+        _OPEN(
+            revenue=customers.revenue, tolerance=customers.tolerance, risk=risk, mask=mask,
+            words=0 if mask is None else mask.shape[1], rows=rows, funds=funds, offset=offset, scale=scale,
+            held=self.held, k=self.held.shape[1], imbalance=imbalance, bound=int(customers.bound),
+            slack_price=supply.price, unused=supply.unused, free=supply.free, low_bonus=supply.low_bonus, handle=handle,
+        )  # fmt: skip
+        self._handle = int(handle[0])
 
-    @property
-    def imbalance(self) -> np.ndarray:
-        """(F + 1,) what is left to put right."""
-        return self._state.imbalance
-
-    @property
-    def potential(self) -> np.ndarray:
-        """(F + 1,) as above."""
-        return self._state.potential
-
-    @property
-    def paths(self) -> int:
-        """Paths so far."""
-        return int(self._state.count[PATHS])
-
-    @property
-    def moves(self) -> int:
-        """Swaps made so far."""
-        return int(self._state.count[MOVES])
-
-    @property
-    def entry_bytes(self) -> int:
-        """As above."""
-        return int(ENTRY.itemsize * self._heaps.used[ENTRIES])
-
-    @property
-    def list_bytes(self) -> int:
-        """As above."""
-        return int(EACH_BYTES * self._heaps.used[LISTED])
-
-    def run(self, max_paths: int, max_moves: int, max_bytes: int) -> int:
-        """Go on until every fund is right, or so many paths were taken, moves made, or `entry_bytes` are taken, about.
+    def run(self, work: int = WORK) -> int:
+        """Go on until every fund is right, or about so many steps were made.
 
         Returns
         -------
         int
-            ``DONE``; ``STOPPED`` at a limit; ``NEEDS_SWAPS`` where every path left rests on a bound;
-            ``NEEDS_CUSTOMERS`` where the next path is that of customers who are not here.
+            ``DONE``; ``STOPPED`` after as many steps; ``NEEDS_CUSTOMERS`` where every path left rests on the bound.
         """
-        self._blocked[:] = False
-        status, self._heaps, self.missing = run(
-            self.customers, self._heaps, self._arcs, self._slack, self._state, self._blocked,
-            max_paths, max_moves, max_bytes // ENTRY.itemsize,
-        )  # fmt: skip
-        return int(status)
+        _RUN(handle=self._handle, work=work, status=self._status)
+        self.moves = int(self._status[2])
+        return int(self._status[0])
 
-    @property
-    def blocked(self) -> np.ndarray:
-        """The arcs that are in the way: a (F + 1) + b."""
-        return np.flatnonzero(self._blocked)
+    def close(self) -> None:
+        """Read what came of it, and let its memory go."""
+        if self._handle:
+            _READ(handle=self._handle, held=self.held, imbalance=self.imbalance, potential=self.potential)
+            handle, self._handle = self._handle, 0
+            _CLOSE(handle=handle)
 
-    def wanted(self, most: int) -> np.ndarray:
-        """The arcs of which more swaps are wanted: all that are in the way, and the next to be, about `most` in all.
+    def __enter__(self) -> Exchange:
+        return self
 
-        Returns
-        -------
-        (n,) int64, rising: a (F + 1) + b.
-        """
-        arcs, potential = self._arcs, self._state.potential
-        ahead = arcs.bound + potential[:, None] - potential  # how much dearer paths may become before it is in the way
-        rests = (arcs.cost == arcs.bound) & (arcs.bound < FAR)
-        np.fill_diagonal(rests, False)
-        some = np.flatnonzero(rests)
-        ahead = ahead.ravel()[some]
-        if some.size > most:
-            some = some[np.argpartition(ahead, most)[:most]]
-        return np.union1d(some, self.blocked)
-
-    def pack(self) -> None:
-        """Let the swaps of customers who moved take less memory."""
-        self._heaps = pack(self._heaps)
-
-    def trim(self, last: np.ndarray, most: int) -> None:
-        """Keep about `most` bytes of swaps, those that may be wanted soonest; `last` is kept as `bound` is."""
-        self._heaps = trim(self.customers, self._heaps, self._arcs, last, self.potential, most)
-
-    def add(self, wanted: np.ndarray, bound: np.ndarray, swaps: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """More swaps of the arcs `wanted`, and what those of them cost at least that are still not at hand."""
-        self._arcs.bound.reshape(-1)[wanted] = bound  # a view: it is contiguous
-        self._heaps = add_all(self._heaps, *swaps)
-        clean_all(self.customers, self._heaps, self._arcs, wanted)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

@@ -7,7 +7,6 @@ A block is all rows of an array, on the host or on a GPU, or a part that fits in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +14,8 @@ import numpy as np
 from ptofa_gpu._lazy import require
 from ptofa_gpu.allocation.auction import auction_phase
 from ptofa_gpu.allocation.blocks import ArrayRows, RevenueBlocks
-from ptofa_gpu.allocation.candidates import FAR, Cheapest, Found, list_sizes
 from ptofa_gpu.allocation.dual import Choices, windows
-from ptofa_gpu.allocation.room import most_rows, swap_bytes
+from ptofa_gpu.allocation.exchange import FAR, WorkingSet
 from ptofa_gpu.allocation.ties import Groups
 from ptofa_gpu.allocation.tighten import tightened
 from ptofa_gpu.device import array_namespace, to_device
@@ -25,35 +23,18 @@ from ptofa_gpu.ops._rows import every
 from ptofa_gpu.ops.choices import choices, take
 from ptofa_gpu.ops.order import order_slots
 from ptofa_gpu.ops.price import price_pass
-from ptofa_gpu.ops.swaps import collect_swaps, gather, holders, near_rows, scatter, swap_margins
+from ptofa_gpu.ops.swaps import gather, near_rows, scatter, swap_margins
 from ptofa_gpu.ops.totals import count_funds
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.problem import AllocationProblem
 
-#: All swaps are collected from customers who could make so many of them, and so many for each exposure in the wrong
-#: place; from more, only the cheapest of every pair of funds.
-ALL_SWAPS, SWAPS_EACH = 1 << 18, 1 << 10
-#: Bytes of those that swaps may take for each of them that is collected: it is copied more than once on its way.
-EACH_FOUND = 48
 #: Bytes of E that are copied at a time, by where it is.
 PORTION = {"cpu": 1 << 18, "cuda": 1 << 22}
-#: Of so many customers, and more, one in so many, so many together, say what lists will need; they need more by chance,
-#: and so many swaps of the sample on top.
-FORESEEN, SAMPLED, TOGETHER, MORE, SPARE = 100_000, 128, 64, 1.25, 4
-#: Customers in the sample that says how far a window must reach.
+#: As many more customers than wanted may come with them; beyond that some of those who are alike stay away.
+TOO_MANY = 2
+#: Customers in the sample that says how far a working set must reach.
 MARGINS = 50_000
-
-
-@dataclass
-class _Some:
-    """A few customers, on the host."""
-
-    rows: np.ndarray
-    revenue: np.ndarray
-    tolerance: np.ndarray
-    mask: np.ndarray | None
-    held: np.ndarray
 
 
 class Passes:
@@ -215,108 +196,32 @@ class Passes:
         place = min(-(-wanted * margins.size // at), margins.size - 1)
         return float(max(np.partition(margins, place)[place], 1.0))
 
-    def near(self, offset: np.ndarray, chosen: Any, theta: float, wrong: int) -> Found:
-        """The swaps that lose at most theta.
-
-        `wrong` exposures are to be put right: it depends on them how many swaps are too many. Where there are too many
-        only the cheapest of every pair of funds come back.
-        """
+    def nearest(self, offset: np.ndarray, chosen: Any, wanted: int) -> WorkingSet:
+        """About `wanted` customers, those with the cheapest swaps, on the host."""
         self.count += 1
-        few = max(ALL_SWAPS, min(SWAPS_EACH * wrong, swap_bytes(self.rows, self.funds) // EACH_FOUND))
-        most = max(ALL_SWAPS // (self.k * self.funds), most_rows(self.rows, self.funds))
-        if np.isinf(theta) and self.rows * self.k * self.funds > few:
-            most = 0
-        arcs = np.flatnonzero(~np.eye(self.funds + 1, dtype=np.bool_))
-        parts: list[_Some] = []
-        cheapest, found = None, 0
-        for lo, hi, data, _ in self._blocks():
-            part = self._of(chosen, lo, hi)
-            near_here = near_rows(*data, offset, self.scale, part, theta)
-            found += len(near_here)
-            if cheapest is None and found > most:
-                cheapest = self._lists(arcs, wrong, theta)
-                while parts:
-                    self._add(cheapest, parts.pop(0), offset)
-            for some in self._portions(near_here) if cheapest else (near_here,):
-                own = self._gathered(data, part, some, lo)
-                if cheapest:
-                    self._add(cheapest, own, offset)
-                else:
-                    parts.append(own)
-        if cheapest is None:
-            swaps = self._all_swaps(parts, offset, theta, few)
-            if swaps is not None:
-                bound = np.full(arcs.size, FAR if np.isinf(theta) else np.int64(theta))
-                return Found(arcs, bound, np.full(arcs.size, self.rows), swaps)
-            cheapest = self._lists(arcs, wrong, theta)
-            while parts:
-                self._add(cheapest, parts.pop(0), offset)
-        return cheapest.found(self.rows)
-
-    def _all_swaps(self, parts: list[_Some], offset: np.ndarray, theta: float, most: int) -> Any:
-        """All swaps of some customers, (arc, cost, row), and `parts` is empty then; None where there are more."""
-        found: list[tuple[np.ndarray, ...]] = []
-        for some in parts:
-            data = (some.revenue, some.tolerance, self.limits_on_host[1], some.mask, offset, self.scale, some.held)
-            swaps = collect_swaps(*data, theta, most)
-            if swaps is None:
-                return None
-            arc, cost, row = swaps
-            most -= arc.size
-            found.append((arc, cost, some.rows[row].astype(np.int32)))
-        parts.clear()  # one after the other: together they are the largest that there is
-        return tuple(np.concatenate([swaps[i] for swaps in found]) for i in range(3))
-
-    def more(
-        self, offset: np.ndarray, chosen: Any, arcs: np.ndarray, bound: np.ndarray, last: np.ndarray, sizes: np.ndarray
-    ) -> Found:
-        """The next `sizes` swaps of some arcs: those that cost more than `bound`, or as much and come after `last`."""
-        self.count += 1
-        theta = self._foreseen(offset, chosen, arcs, bound, last, sizes)
-        cheapest = Cheapest(self.funds, arcs, sizes, theta, bound, last)
-        funds = arcs // (self.funds + 1)
-        for lo, hi, data, _ in self._blocks():
-            part = self._of(chosen, lo, hi)
-            if isinstance(data[0], np.ndarray):
-                own = data[0], data[1], data[3], part
-                self._add(cheapest, _Some(np.arange(lo, hi), *own), offset)
-                continue
-            for some in self._portions(holders(part, funds, self.funds)):
-                self._add(cheapest, self._gathered(data, part, some, lo), offset)
-        return cheapest.found(self.rows)
-
-    def _foreseen(
-        self, offset: np.ndarray, chosen: Any, arcs: np.ndarray, bound: np.ndarray, last: np.ndarray, sizes: np.ndarray
-    ) -> Any:
-        """What the next `sizes` swaps of some arcs are likely to lose at most, as a sample of the customers has it.
-
-        A list that takes in no more than that is put in order less often.
-        """
-        if self.rows < FORESEEN:
-            return np.inf
-        first = np.arange(0, self.rows, SAMPLED * TOGETHER)
-        rows = (first[:, None] + np.arange(TOGETHER)).ravel()
-        wanted = (sizes * MORE / SAMPLED).astype(np.int64) + SPARE
-        cheapest = Cheapest(self.funds, arcs, wanted, np.inf, bound, last)
+        theta = self.theta(offset, chosen, wanted)
+        rows = self._near(offset, chosen, theta)
+        if theta < np.inf and rows.size > TOO_MANY * wanted:  # many are indifferent
+            self.count += 1
+            theta = 0.0
+            rows = self._near(offset, chosen, theta)
+            if rows.size > wanted:
+                rows = rows[np.linspace(0, rows.size - 1, wanted).astype(np.int64)]
         tolerance, _, mask, _ = self.limits_on_host
-        for some in self._portions(rows[rows < self.rows]):
-            own = to_device(self.source.rows(some), "cpu"), tolerance[some], None if mask is None else mask[some]
-            self._add(cheapest, _Some(some, *own, self.few(some, chosen)), offset)
-        return cheapest.found(self.rows).bound
+        revenue = np.empty((rows.size, self.funds), np.float32)
+        self.some(rows, revenue)
+        own = tolerance[rows], None if mask is None else mask[rows], self.few(rows, chosen)
+        return WorkingSet(rows, revenue, *own, int(FAR) if rows.size == self.rows else int(theta))
 
-    def _lists(self, arcs: np.ndarray, wrong: int, theta: float) -> Cheapest:
-        sizes = list_sizes(arcs, arcs[:0], self.rows * self.k, wrong, self.funds)
-        return Cheapest(self.funds, arcs, sizes, theta)
-
-    def _add(self, cheapest: Cheapest, some: _Some, offset: np.ndarray) -> None:
-        data = (some.revenue, some.tolerance, self.limits_on_host[1], some.mask, offset, self.scale, some.held)
-        cheapest.add(*data, some.rows)
-
-    def _gathered(self, data: tuple[Any, ...], chosen: Any, rows: Any, first: int) -> _Some:
-        """A few customers of a block, copied to the host; `rows` count within the block, which begins at `first`."""
-        mask = None if data[3] is None else gather(data[3], rows)
-        held = gather(chosen, rows)
-        return _Some(to_device(rows, "cpu") + first, gather(data[0], rows), gather(data[1], rows), mask, held)
+    def _near(self, offset: np.ndarray, chosen: Any, theta: float) -> np.ndarray:
+        """Those whose cheapest swap loses at most theta."""
+        if np.isinf(theta):
+            return np.arange(self.rows)
+        found = [
+            to_device(near_rows(*data, offset, self.scale, self._of(chosen, lo, hi), theta), "cpu") + lo
+            for lo, hi, data, _ in self._blocks()
+        ]
+        return np.concatenate(found)
 
     def _portions(self, rows: Any) -> Iterator[Any]:
         """Few enough rows at a time to be copied."""

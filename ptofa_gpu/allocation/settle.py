@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptofa_gpu.allocation.exchange import DONE, NEEDS_CUSTOMERS, NEEDS_SWAPS, STOPPED, Supply
-from ptofa_gpu.allocation.passes import ALL_SWAPS
+from ptofa_gpu.allocation.exchange import DONE, FAR, STOPPED, Exchange, Supply
 from ptofa_gpu.allocation.ties import deal, share_out
-from ptofa_gpu.allocation.window import Window
 
 if TYPE_CHECKING:
     from ptofa_gpu.allocation.dual import Quotas
     from ptofa_gpu.allocation.market import Market
     from ptofa_gpu.allocation.passes import Passes
 
-#: Nanoseconds of paths after which the clock is looked at, roughly.
-AT_A_TIME = 5e7
-#: Rows the first window of an exchange takes in: at least so many, and so many for each exposure in the wrong place.
-FIRST_WINDOW, FOR_EACH = 8192, 64
+#: Customers of the first working set: at least so many, so many a fund, and so many an exposure in the wrong place.
+FIRST_CUSTOMERS, EACH_FUND, EACH_WRONG = 8192, 16, 64
+#: Pairs of a customer and a fund below which the working set is everyone.
+SMALL = 1 << 18
+#: How much larger the next working set is where one has got nowhere.
+WIDER = 4
 #: Kinds of tied customers times funds above which a flow takes too much memory (some 8 bytes for each, a few times).
 MOST_CHOICES = 1 << 24
-#: How much wider the next window is; while that is not likely to have more swaps than lists may hold, and so long as a
-#: window leaves less than this share in the wrong place.
-WIDER, MUCH = 4, 1 / 2
 
 
 class Settling:
@@ -74,25 +70,24 @@ class Settling:
 
     def put_right(self) -> bool:
         """Exchanges until the quotas are met; False: the time was up before."""
-        theta = self._window(self.wrong())
+        passes, status = self.passes, STOPPED
+        everyone = passes.rows * passes.funds <= SMALL
+        wanted = max(FIRST_CUSTOMERS, EACH_FUND * passes.funds, int(EACH_WRONG * self.wrong()))
         while not self.market.watch.expired():
-            status, theta = self._exchange(theta)
+            moves = self.moves
+            status, whole = self._exchange(passes.rows if everyone else min(wanted, passes.rows))
             if status == DONE:
                 return True
+            if whole and status != STOPPED:
+                raise RuntimeError("an exchange has come to a halt with all swaps at hand; this must not happen")
+            if self.moves == moves:
+                wanted *= WIDER
         return False
 
-    def _window(self, wrong: float) -> float:
-        """How much a swap of the first exchange may lose, with so many exposures in the wrong place."""
-        rows, funds = self.passes.rows, self.passes.funds
-        if rows * funds <= ALL_SWAPS:
-            return math.inf
-        wanted = max(FIRST_WINDOW, rows // 32, 16 * funds, int(FOR_EACH * wrong))
-        return self.passes.theta(self.market.bonus - self.price, self.chosen, min(wanted, rows // 4))
+    def _exchange(self, wanted: int) -> tuple[int, bool]:
+        """An exchange among about `wanted` customers, those with the cheapest swaps.
 
-    def _exchange(self, theta: float) -> tuple[int, float]:
-        """An exchange over the swaps that lose at most theta, and over more of those that turn out to be in the way.
-
-        Returns its status, and the theta of the next.
+        Returns its status, and whether these were all.
         """
         market, passes, quotas, price = self.market, self.passes, self.quotas, self.price
         high, low = quotas.high.astype(np.int64), quotas.low.astype(np.int64)
@@ -106,35 +101,17 @@ class Settling:
         if quotas.floating:
             supply.free = high
         if not excess.any():
-            return DONE, theta
-        window = Window(passes, market.bonus - price, self.chosen, theta, _total(excess))
-        work = window.exchange(np.append(excess, -excess.sum()), supply)
-        # no window is wider than that of all swaps
-        status, wrong, narrow = STOPPED, _total(work.imbalance), theta < math.inf and window.is_small(WIDER)
-        paths, moves = (int(AT_A_TIME / cost(passes.funds)) for cost in (market.path, market.move))
-        while not market.watch.expired():
-            status = work.run(paths, moves, window.entry_room(work))
-            if status == DONE:
-                break
-            if status == NEEDS_CUSTOMERS:
-                window.bring(work)
-                continue
-            window.make_room(work)  # not while a path waits for customers: where E is one array none ever does
-            if status == NEEDS_SWAPS:
-                left = _total(work.imbalance)
-                if narrow and left < MUCH * wrong:
-                    theta = theta * WIDER if theta < 2.0**50 else math.inf
-                    break
-                narrow = False
-                window.fetch(work, left)
-        window.write()
+            return DONE, True
+        offset = market.bonus - price
+        some = passes.nearest(offset, self.chosen, wanted)
+        imbalance = np.append(excess, -excess.sum())
+        status = STOPPED
+        with Exchange(some, passes.limits_on_host[1], offset, passes.scale, imbalance, supply) as work:
+            while status == STOPPED and not market.watch.expired():
+                status = work.run()
+        passes.put(self.chosen, some.rows, work.held)
         self.moves += work.moves
         price = price - (work.potential[:-1] - work.potential[-1])
         # a fund that nobody has may be as cheap as it likes to be: no less than nothing
         self.price = price if quotas.floating else np.maximum(price, market.floor)
-        return status, theta
-
-
-def _total(imbalance: np.ndarray) -> int:
-    """How many exposures are in the wrong place, on either side."""
-    return int(np.abs(imbalance).sum())
+        return status, some.bound == FAR

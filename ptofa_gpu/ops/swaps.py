@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ptofa_gpu.device import array_namespace, is_cuda_array
+from ptofa_gpu.device import is_cuda_array
 from ptofa_gpu.ops._customers import FIELDS, Customers
 from ptofa_gpu.ops._entry import Entry, pieces
-from ptofa_gpu.ops._rows import EMPTY
 
 _SWAP_MARGINS = Entry("swap_margins", FIELDS + "in_i16 chosen; out_f64 margin")
 _MARK_NEAR = Entry("mark_near", FIELDS + "in_i16 chosen; f64 theta; out_u8 near")
@@ -93,19 +92,6 @@ def near_rows(
     return np.flatnonzero(near)
 
 
-def holders(chosen: Any, funds: np.ndarray, n_funds: int) -> Any:
-    """The customers who hold one of some funds; fund F stands for an empty slot.
-
-    Returns
-    -------
-    (n,) int64, rising, on the device where `chosen` is.
-    """
-    xp = array_namespace(chosen)
-    wanted = xp.zeros(n_funds + 2, xp.bool_)
-    wanted[xp.asarray(np.where(funds == n_funds, EMPTY, funds))] = True  # from the end: EMPTY, before it CLOSED
-    return xp.flatnonzero(wanted[chosen].any(axis=1))
-
-
 def gather(array: Any, rows: Any) -> np.ndarray:
     """The rows `rows` of an array as a NumPy array: taken out on the device where `array` is, then copied."""
     if is_cuda_array(array):
@@ -125,44 +111,3 @@ def scatter(array: Any, rows: Any, values: np.ndarray) -> None:
         array[cupy.asarray(rows)] = cupy.asarray(values)
         return
     array[rows] = values
-
-
-def collect_swaps(
-    revenue: np.ndarray,
-    tolerance: np.ndarray,
-    risk: np.ndarray,
-    mask: np.ndarray | None,
-    offset: np.ndarray,
-    scale: float,
-    chosen: np.ndarray,
-    theta: float,
-    most: int | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Every swap that loses at most theta units: a customer who holds a and could have b instead. On the CPU only.
-
-    With more than `most` of them it returns None, before it takes memory for them.
-
-    Returns
-    -------
-    arc : (n,) int32
-        a (F + 1) + b; F stands for an empty slot.
-    cost : (n,) int64
-        r_a - r_b in units, not negative where the plan is the best at these prices.
-    row : (n,) int32
-        The customer. In order of the rows, the same for any number of threads.
-    """
-    customers = Customers(revenue, tolerance, risk, mask, offset, scale, chosen.shape[1])
-    ends = np.zeros(customers.rows + 1, np.int64)  # of each customer's swaps; before the first, 0
-    parts = [
-        (lo, hi, {**customers.part(lo, hi), "chosen": chosen, "theta": theta})
-        for lo, hi in pieces(customers.rows, customers.funds, chosen.shape[1] + 1)
-    ]
-    for lo, hi, part in parts:
-        _COUNT_SWAPS(**part, found=ends[1 + lo : 1 + hi])
-    n = int(np.cumsum(ends, out=ends)[-1])
-    if most is not None and n > most:
-        return None
-    arc, cost, row = np.empty(n, np.int32), np.empty(n, np.int64), np.empty(n, np.int32)
-    for lo, hi, part in parts:
-        _WRITE_SWAPS(**part, at=ends[lo:hi], arc=arc, cost=cost, row=row)
-    return arc, cost, row
