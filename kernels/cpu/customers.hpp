@@ -212,10 +212,11 @@ void visit_rows(const Args& a, const Funds<Args>& about, int64_t lo, int64_t hi,
   }
 }
 
-// What the funds are worth to customer u, in units, where one customer is looked at after the other; below every number
-// where the customer may not see them.
+// What the funds are worth to the customer of row i of a pass, in units, where one customer is looked at after the
+// other; below every number where the customer may not see them.
 template <class Args>
-void value_row(const Args& a, int64_t u, double* out) {
+void value_row(const Args& a, int64_t i, double* out) {
+  const int64_t u = a.first + i * a.step;
   const float* revenue = a.revenue + u * a.funds;
   const int8_t tolerance = a.tolerance[u];
   for (int64_t f = 0; f < a.funds; ++f) {

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ptofa_gpu.allocation import dual
 from ptofa_gpu.allocation.dual import Choices, Quotas, newton, solve_spd
 
 
@@ -20,6 +21,26 @@ def test_solve_spd(n):
     before = matrix.copy()
     np.testing.assert_allclose(solve_spd(matrix, vector), np.linalg.solve(matrix, vector), rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(matrix, before)
+
+
+def test_solve_spd_keeps_the_order_of_sums_and_may_stop_on_the_way(monkeypatch):
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(40, 40))
+    matrix, vector = half @ half.T + np.diag(rng.lognormal(0, 9, 40)), rng.normal(size=40)
+    a, x = matrix.copy(), vector.copy()
+    for j in range(40):
+        root = np.sqrt(a[j, j])
+        a[j, j:] /= root
+        x[j] /= root
+        for i in range(j + 1, 40):
+            a[i, i:] -= a[j, i] * a[j, i:]
+            x[i] -= a[j, i] * x[j]
+    for i in range(39, -1, -1):
+        x[i] /= a[i, i]
+        x[:i] -= a[:i, i] * x[i]
+    for entries in (1 << 24, 1, 40**2 * 7):
+        monkeypatch.setattr(dual, "_ENTRIES_A_CALL", entries)
+        assert solve_spd(matrix, vector).tobytes() == x.tobytes()
 
 
 def funds_side(low, high, price, floating):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ptofa_gpu.allocation import ties
 from ptofa_gpu.allocation.ties import Groups, deal, share_out
+from ptofa_gpu.ops import _entry
 from ptofa_gpu.ops.choices import take
 
 EMPTY, CLOSED = -1, -2
@@ -42,9 +43,11 @@ def kind_of(u, revenue, tolerance, risk, mask, offset, scale, chosen):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_kinds_of_tied_customers(seed):
+def test_kinds_of_tied_customers(seed, monkeypatch):
     data = tied(seed)
     users = len(data[0])
+    if seed % 4:  # a few customers a call
+        monkeypatch.setattr(_entry, "PAIRS_A_CALL", 1 << 9)
     groups = Groups(data[2].size)
     for lo, hi in ((0, 25), (25, users)):
         part = [x[lo:hi] if isinstance(x, np.ndarray) and len(x) == users else x for x in data]
@@ -100,8 +103,9 @@ def test_what_is_shared_out(seed, many):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_share_is_dealt_in_turn(seed):
+def test_a_share_is_dealt_in_turn(seed, monkeypatch):
     """Everybody keeps what is not tied, gets as many choices as before, none twice, and all that is shared out."""
+    monkeypatch.setattr(_entry, "PAIRS_A_CALL", 1 << 10)
     data = tied(seed, users=200)
     chosen, funds = data[-1], data[2].size
     groups = Groups(funds)

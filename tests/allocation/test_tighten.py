@@ -15,6 +15,7 @@ from ptofa_gpu.allocation.settle import Settling
 from ptofa_gpu.allocation.start import Samples
 from ptofa_gpu.allocation.tighten import tightened
 from ptofa_gpu.allocation.watch import Watch
+from ptofa_gpu.ops import _entry
 from ptofa_gpu.ops.choices import take
 from tests.allocation.oracles import low_ends, min_cost_flow_value, plan_value
 from tests.allocation.strategies import general_instances, instances
@@ -91,6 +92,17 @@ def test_of_ties_that_do_not_fit_together_the_first_count():
     np.testing.assert_array_equal(change, [0, 1])
     change, _ = near(E[::-1].copy(), [101, 100], 1, 3, [True, False])
     np.testing.assert_array_equal(change, [0, 3])
+
+
+def test_a_few_customers_a_call(monkeypatch):
+    rng = np.random.default_rng(3)
+    E = (GAP * rng.integers(0, 6, (60, 9))).astype(np.float32)
+    price = GAP * rng.integers(0, 4, 9) + rng.integers(-9, 10, 9)
+    whole, _ = near(E, price, 2, 18)
+    assert np.count_nonzero(whole) > 4
+    for pairs in (9 * 2, 9 * 14):
+        monkeypatch.setattr(_entry, "PAIRS_A_CALL", pairs)
+        np.testing.assert_array_equal(near(E, price, 2, 18)[0], whole)
 
 
 def test_nobody_who_has_a_choice():
