@@ -46,48 +46,62 @@ void share_rows(const Args& a, Visit visit) {
         [&](int64_t part, int slot) { visit(part * each, std::min(a.rows, (part + 1) * each), slot); });
 }
 
-// Which funds a customer has, for one row at a time.
-class Held {
+// What pairs of a few customers are worth, a row after the other; -INF where they are not eligible.  All at once, so
+// that the compiler can use vectors however few the funds are.
+class Worth {
  public:
-  explicit Held(int64_t funds) : has_(static_cast<size_t>(funds)) {}
-  void put(const int32_t* plan, int64_t k, char what) {
-    for (int64_t s = 0; s < k; ++s)
-      if (plan[s] >= 0) has_[static_cast<size_t>(plan[s])] = what;
+  explicit Worth(int64_t funds) : funds_(funds), rows_(std::max<int64_t>(1, 512 / funds)) {
+    value_.resize(static_cast<size_t>(rows_ * funds));
   }
-  bool operator[](int64_t f) const { return has_[static_cast<size_t>(f)] != 0; }
+
+  // see(u, values) of the customers lo ... hi - 1, where a pair is worth of(E, i) and i finds its price in `repeated`.
+  template <class Args, class Of, class See>
+  void each(const Args& a, int64_t lo, int64_t hi, Of of, See see) {
+    for (; lo < hi; lo += rows_) {
+      const int64_t rows = std::min(rows_, hi - lo), pairs = rows * funds_;
+      const float* __restrict const revenue = a.revenue + lo * funds_;
+      const uint8_t* __restrict const eligible = a.eligible + lo * funds_;
+      double* __restrict const value = value_.data();
+      for (int64_t i = 0; i < pairs; ++i) {
+        const double x = of(static_cast<double>(revenue[i]), i);
+        value[i] = eligible[i] ? x : -INF;
+      }
+      for (int64_t r = 0; r < rows; ++r) see(lo + r, value + r * funds_);
+    }
+  }
+
+  // Prices of funds, once for each customer of those that are looked at together.
+  std::vector<double> repeated(const double* price) const {
+    std::vector<double> out;
+    for (int64_t r = 0; r < rows_; ++r) out.insert(out.end(), price, price + funds_);
+    return out;
+  }
 
  private:
-  std::vector<char> has_;
+  int64_t funds_, rows_;
+  std::vector<double> value_;
 };
 
 // Lowers the costs of arcs, a square with `width` numbers a row, to those of the rows lo ... hi - 1.
 void lower(const residual_arcs& a, int64_t lo, int64_t hi, double* arcs, int64_t width) {
   const int64_t n = a.funds;
-  Held held(n);
-  std::vector<double> free(static_cast<size_t>(n) + 1);  // what can be taken instead, last: an empty slot
-  for (int64_t u = lo; u < hi; ++u) {
+  const auto see = [&a, n, arcs, width](int64_t u, double* __restrict other) {
     const int32_t* plan = a.plan + u * a.k;
-    const float* revenue = a.revenue + u * n;
-    held.put(plan, a.k, 1);
-    for (int64_t b = 0; b < n; ++b)
-      free[static_cast<size_t>(b)] = a.eligible[u * n + b] && !held[b] ? static_cast<double>(revenue[b]) : -INF;
-    free.back() = 0.0;
-    held.put(plan, a.k, 0);
-    bool empty = false;
+    for (int64_t s = 0; s < a.k; ++s)
+      if (plan[s] >= 0) other[plan[s]] = -INF;
     for (int64_t s = 0; s < a.k; ++s) {
-      if (plan[s] < 0 && (plan[s] != EMPTY || empty)) continue;
-      empty = empty || plan[s] == EMPTY;
+      if (plan[s] < 0 && plan[s] != EMPTY) continue;
       // 0.0 is added so that no cost is -0.0: which of the two zeros is found first depends on the threads
-      const double given = plan[s] == EMPTY ? 0.0 : static_cast<double>(revenue[plan[s]]) + 0.0;
-      const int64_t taken = plan[s] == EMPTY ? n : n + 1;
-      double* __restrict out = arcs + (plan[s] == EMPTY ? n : plan[s]) * width;
-      const double* __restrict other = free.data();
-      for (int64_t b = 0; b < taken; ++b) {
+      const double given = plan[s] == EMPTY ? 0.0 : static_cast<double>(a.revenue[u * n + plan[s]]) + 0.0;
+      double* __restrict const out = arcs + (plan[s] == EMPTY ? n : plan[s]) * width;
+      for (int64_t b = 0; b < n; ++b) {
         const double cost = given - other[b];
         out[b] = cost < out[b] ? cost : out[b];
       }
+      if (plan[s] != EMPTY && given < out[n]) out[n] = given;
     }
-  }
+  };
+  Worth(n).each(a, lo, hi, [](double revenue, int64_t) { return revenue; }, see);
 }
 
 // a - b rounded, and what rounding took off (Knuth, The Art of Computer Programming 2, 4.2.2, Theorem B).
@@ -111,64 +125,63 @@ double above(double a, double b) {
 }
 
 void sum_best(const best_reduced& a, int64_t lo, int64_t hi) {
-  std::vector<double> value(static_cast<size_t>(a.funds)), top(static_cast<size_t>(a.k));
-  const double least = a.full ? -INF : 0.0;  // what is taken is worth more
-  for (int64_t u = lo; u < hi; ++u) {
-    const float* revenue = a.revenue + u * a.funds;
-    const uint8_t* eligible = a.eligible + u * a.funds;
-    for (int64_t f = 0; f < a.funds; ++f) {
-      const double x = above(static_cast<double>(revenue[f]), a.price[f]);
-      value[static_cast<size_t>(f)] = eligible[f] ? x : -INF;
-    }
+  std::vector<double> top(static_cast<size_t>(a.k));  // falling
+  const double least = a.full ? -INF : 0.0;           // what is taken is worth more
+  Worth worth(a.funds);
+  const std::vector<double> prices = worth.repeated(a.price);
+  const double* price = prices.data();
+  const auto see = [&](int64_t u, const double* value) {
     const size_t own = static_cast<size_t>(a.slots != nullptr ? a.slots[u] : a.k);
-    double total = 0.0, error = 0.0;
+    std::fill_n(top.begin(), own, least);
     if (own == 1) {
       double best = least;
-      for (const double x : value) best = x > best ? x : best;
-      total = best > -INF ? best : 0.0;
-    } else if (own > 1) {
-      std::fill_n(top.begin(), own, least);  // falling
-      for (const double x : value) {
-        if (!(x > top[own - 1])) continue;
-        size_t j = own - 1;
-        for (; j > 0 && top[j - 1] < x; --j) top[j] = top[j - 1];
-        top[j] = x;
+      for (int64_t f = 0; f < a.funds; ++f) best = value[f] > best ? value[f] : best;
+      top[0] = best;
+    } else {
+      for (int64_t f = 0; f < a.funds; ++f) {
+        double x = value[f];
+        for (size_t j = 0; j < own; ++j) {
+          const double before = top[j];
+          top[j] = x > before ? x : before;
+          x = x > before ? before : x;
+        }
       }
-      for (size_t j = 0; j < own && top[j] > least; ++j) {
-        const Difference sum(total, -top[j]);
-        total = sum.value;
-        error += std::fabs(sum.error);
-      }
+    }
+    double total = 0.0, error = 0.0;
+    for (size_t j = 0; j < own && top[j] > least; ++j) {
+      const Difference sum(total, -top[j]);
+      total = sum.value;
+      error += std::fabs(sum.error);
     }
     a.sums[2 * u] = total;
     a.sums[2 * u + 1] = error * (1.0 + 0x1p-40);  // for the roundings of the sum of errors
-  }
+  };
+  worth.each(a, lo, hi, [price](double revenue, int64_t i) { return above(revenue, price[i]); }, see);
 }
 
 void compare(const slackness& a, int64_t lo, int64_t hi) {
-  Held held(a.funds);
-  for (int64_t u = lo; u < hi; ++u) {
+  Worth worth(a.funds);
+  const std::vector<double> prices = worth.repeated(a.price);
+  const double* price = prices.data();
+  const auto see = [&](int64_t u, double* value) {
     const int32_t* plan = a.plan + u * a.k;
-    const float* revenue = a.revenue + u * a.funds;
-    const uint8_t* eligible = a.eligible + u * a.funds;
     double worst = INF, best = -INF;
-    int64_t has = -1, other = -1;
-    held.put(plan, a.k, 1);
-    for (int64_t f = 0; f < a.funds; ++f) {
-      const double x = static_cast<double>(revenue[f]) - a.price[f];
-      if (held[f]) {
-        if (x < worst) worst = x, has = f;
-      } else if (eligible[f] && x > best) {
-        best = x, other = f;
-      }
+    int64_t has = -1;
+    for (int64_t s = 0; s < a.k; ++s) {
+      const int64_t f = plan[s];
+      if (f < 0) continue;
+      const double x = static_cast<double>(a.revenue[u * a.funds + f]) - a.price[f];
+      if (x < worst || (x == worst && f < has)) worst = x, has = f;  // of several the first fund
+      value[f] = -INF;
     }
-    held.put(plan, a.k, 0);
+    for (int64_t f = 0; f < a.funds; ++f) best = value[f] > best ? value[f] : best;
     a.worst[u] = worst;
     a.best[u] = best;
     a.spare[u] = std::find(plan, plan + a.k, EMPTY) != plan + a.k;
     a.held[u] = has;
-    a.other[u] = other;
-  }
+    a.other[u] = best > -INF ? std::find(value, value + a.funds, best) - value : -1;
+  };
+  worth.each(a, lo, hi, [price](double revenue, int64_t i) { return revenue - price[i]; }, see);
 }
 
 }  // namespace
