@@ -1,21 +1,22 @@
 // A maximum flow from groups to funds: see ptofa_gpu/ops/max_flow.py.
 //
 // Dinic's algorithm (Soviet Mathematics Doklady 11, 1970): nodes in layers by their distance from groups with supply,
-// then paths along the layers until there is none; all again until no layer has a fund with room.  Groups may be many
-// and funds are few: a group's row of bits says to which funds it can send more, another from which it can take back.
+// then paths along the layers until there is none; all again until no layer has a fund with room.  What nodes can send
+// to is kept as bits: of a group, the funds that it can send more to; of a fund, the groups that it can give back to.
 #include <algorithm>
 #include <cstdint>
 
 #include "boundary.hpp"
 
 // arcs: (groups, funds), 0 where there is none, 1 for a capacity of most[group], 2 for none at all.  supply, room: what
-// groups have and funds take beyond what is sent.  open, back: (groups, words) bits.  layer, at, queue: for each group
-// and then each fund; path: 2 funds + 1.  state: zeros at first, see below; called until it says DONE, each time for
-// about `budget` looks at an arc or a node.
+// groups have and funds take beyond what is sent.  open: (groups, fund_words), back: (funds, group_words), unseen: of
+// all groups and then all funds, bits.  layer, at, queue: for each group and then each fund; path: 2 funds + 1.  state:
+// see below.  All that is written and not a number of exposures is 0 at first; called until the state says FINISHED,
+// each time for about `budget` looks at an arc or a node.
 // clang-format off
-#define MAX_FLOW(X)                                                                              \
-  X(in_u8, arcs) X(in_i64, most) X(i64, groups) X(i64, funds) X(i64, words) X(i64, budget)       \
-  X(out_i64, supply) X(out_i64, room) X(out_i64, sent) X(out_u64, open) X(out_u64, back)         \
+#define MAX_FLOW(X)                                                                                                   \
+  X(in_u8, arcs) X(in_i64, most) X(i64, groups) X(i64, funds) X(i64, group_words) X(i64, fund_words) X(i64, budget)   \
+  X(out_i64, supply) X(out_i64, room) X(out_i64, sent) X(out_u64, open) X(out_u64, back) X(out_u64, unseen)           \
   X(out_i32, layer) X(out_i64, at) X(out_i64, queue) X(out_i64, path) X(out_i64, state)
 // clang-format on
 PTOFA_ENTRY(max_flow, MAX_FLOW)
@@ -25,13 +26,26 @@ namespace {
 
 enum Stage : int64_t { FILL, CLEAR, SEARCH, AUGMENT, FINISHED };
 enum State { STAGE, NEXT, HEAD, TAIL, LAST, LENGTH };  // LAST: the first layer that has a fund with room
-constexpr int32_t UNSEEN = -1;
-constexpr int64_t AT_ONCE = 1 << 12;  // groups looked through before the budget is
+constexpr int32_t NO_LAYER = -1;
+
+// Sets of nodes as bits.
+inline void put(uint64_t* bits, int64_t i) { bits[i >> 6] |= uint64_t{1} << (i & 63); }
+inline void drop(uint64_t* bits, int64_t i) { bits[i >> 6] &= ~(uint64_t{1} << (i & 63)); }
+
+// The first of i, i + 1, ..., end - 1 that is in both sets, at least `end` where there is none.
+inline int64_t next_in(const uint64_t* bits, const uint64_t* others, int64_t i, int64_t end) {
+  for (; i < end; i = (i | 63) + 1) {
+    const uint64_t rest = (bits[i >> 6] & others[i >> 6]) >> (i & 63);
+    if (rest != 0) return i + __builtin_ctzll(rest);
+  }
+  return i;
+}
 
 class Dinic {
  public:
   explicit Dinic(const max_flow& a)
       : a_(a),
+        unseen_funds_(a.unseen + a.group_words),
         left_(a.budget),
         next_(a.state[NEXT]),
         head_(a.state[HEAD]),
@@ -44,25 +58,36 @@ class Dinic {
     while (left_ > 0 && stage != FINISHED) {
       if (stage == FILL && fill()) begin(stage, CLEAR);
       if (stage == CLEAR && clear()) begin(stage, SEARCH);
-      if (stage == SEARCH && search()) begin(stage, last_ == UNSEEN ? FINISHED : AUGMENT);
+      if (stage == SEARCH && search()) begin(stage, last_ == NO_LAYER ? FINISHED : AUGMENT);
       if (stage == AUGMENT && augment()) begin(stage, CLEAR);
     }
   }
 
  private:
+  // Where a node can send to: bits of the nodes from `first` on.
+  struct Arcs {
+    const uint64_t* bits;
+    int64_t first, nodes;
+    bool to_funds;
+  };
+  Arcs from(int64_t v) const {
+    if (v < a_.groups) return {open(v), a_.groups, a_.funds, true};
+    return {back(v - a_.groups), 0, a_.groups, false};
+  }
+
   // Each of these goes on where it was, and is true when it is through.
   void begin(int64_t& stage, Stage following) {
     stage = following;
     next_ = 0;
-    if (following == CLEAR) head_ = tail_ = length_ = 0, last_ = UNSEEN;
-    if (following == AUGMENT) std::fill_n(a_.at + a_.groups, a_.funds, 0);
+    if (following == CLEAR) head_ = tail_ = length_ = 0, last_ = NO_LAYER;
   }
 
   // The bits of what is sent at the start.
   bool fill() {
     for (; next_ < a_.groups; ++next_) {
       if (!spend(a_.funds)) return false;
-      for (int64_t f = 0; f < a_.funds; ++f) mark(next_, f);
+      for (int64_t f = 0; f < a_.funds; ++f)
+        if (a_.arcs[next_ * a_.funds + f] != 0) mark(next_, f);
     }
     return true;
   }
@@ -71,12 +96,12 @@ class Dinic {
   bool clear() {
     for (; next_ < a_.groups; ++next_) {
       if (!spend(1)) return false;
-      a_.at[next_] = 0;
-      a_.layer[next_] = a_.supply[next_] > 0 ? 0 : UNSEEN;
-      if (a_.supply[next_] > 0) a_.queue[tail_++] = next_;
+      put(a_.unseen, next_);
+      a_.layer[next_] = NO_LAYER;
+      if (a_.supply[next_] > 0) enter(next_, 0, a_.unseen, 0);
     }
-    std::fill_n(a_.at + a_.groups, a_.funds, 0);
-    std::fill_n(a_.layer + a_.groups, a_.funds, UNSEEN);
+    for (int64_t f = 0; f < a_.funds; ++f) put(unseen_funds_, f);
+    std::fill_n(a_.layer + a_.groups, a_.funds, NO_LAYER);
     return true;
   }
 
@@ -85,27 +110,25 @@ class Dinic {
     for (; head_ < tail_; ++head_) {
       const int64_t v = a_.queue[head_];
       const int32_t following = a_.layer[v] + 1;
-      if (last_ != UNSEEN && following > last_) break;
-      if (v < a_.groups) {
-        if (!spend(a_.words)) return false;
-        for (int64_t f = 0; (f = next_bit(a_.open, v, f)) < a_.funds; ++f) {
-          if (a_.layer[a_.groups + f] != UNSEEN) continue;
-          enter(a_.groups + f, following);
-          if (a_.room[f] > 0) last_ = following;
-        }
-      } else {
-        for (int64_t& g = a_.at[v]; (g = next_sender(v, g, UNSEEN)) < a_.groups; ++g) {
-          if (left_ <= 0) return false;
-          enter(g, following);
-        }
+      if (last_ != NO_LAYER && following > last_) break;
+      if (!spend(1)) return false;
+      const Arcs arcs = from(v);
+      uint64_t* const unseen = arcs.to_funds ? unseen_funds_ : a_.unseen;
+      for (int64_t& i = a_.at[v]; (i = next_in(arcs.bits, unseen, i, arcs.nodes)) < arcs.nodes;) {
+        if (!spend(1)) return false;
+        enter(i, following, unseen, arcs.first);
+        if (arcs.to_funds && a_.room[i] > 0) last_ = following;
       }
+      a_.at[v] = 0;
     }
     return true;
   }
 
-  void enter(int64_t node, int32_t layer) {
-    a_.layer[node] = layer;
-    a_.queue[tail_++] = node;
+  void enter(int64_t i, int32_t layer, uint64_t* unseen, int64_t first) {
+    drop(unseen, i);
+    a_.layer[first + i] = layer;
+    a_.at[first + i] = 0;
+    a_.queue[tail_++] = first + i;
   }
 
   // Sends along paths whose nodes are of one layer after the other.  A node that leads nowhere leaves its layer.
@@ -126,18 +149,21 @@ class Dinic {
           leave(v);
         continue;
       }
-      const int64_t w = v < a_.groups ? next_fund(v) : next_sender(v, a_.at[v], a_.layer[v] + 1);
-      if (v >= a_.groups) a_.at[v] = w;
-      if (v >= a_.groups && left_ <= 0) return false;
-      if (w < (v < a_.groups ? a_.groups + a_.funds : a_.groups))
-        a_.path[length_++] = w;
+      const Arcs arcs = from(v);
+      int64_t& i = a_.at[v];
+      for (; (i = next_in(arcs.bits, arcs.bits, i, arcs.nodes)) < arcs.nodes; ++i) {
+        if (a_.layer[arcs.first + i] == a_.layer[v] + 1) break;
+        if (!spend(1)) return false;
+      }
+      if (i < arcs.nodes)
+        a_.path[length_++] = arcs.first + i;
       else
         leave(v);
     }
   }
 
   void leave(int64_t node) {
-    a_.layer[node] = UNSEEN;
+    a_.layer[node] = NO_LAYER;
     --length_;
   }
 
@@ -165,43 +191,19 @@ class Dinic {
   }
 
   void mark(int64_t g, int64_t f) {
-    const int64_t sent = a_.sent[g * a_.funds + f], kind = a_.arcs[g * a_.funds + f];
-    const uint64_t bit = uint64_t{1} << (f & 63);
-    uint64_t& open = a_.open[g * a_.words + (f >> 6)];
-    uint64_t& back = a_.back[g * a_.words + (f >> 6)];
-    open = kind == 2 || (kind == 1 && sent < a_.most[g]) ? open | bit : open & ~bit;
-    back = sent > 0 ? back | bit : back & ~bit;
+    const int64_t sent = a_.sent[g * a_.funds + f];
+    if (a_.arcs[g * a_.funds + f] == 2 || sent < a_.most[g])
+      put(open(g), f);
+    else
+      drop(open(g), f);
+    if (sent > 0)
+      put(back(f), g);
+    else
+      drop(back(f), g);
   }
 
-  // The first fund from f on whose bit is set in a row; `funds` or more: none.
-  int64_t next_bit(const uint64_t* bits, int64_t row, int64_t f) const {
-    for (; f < a_.funds; f = (f | 63) + 1) {
-      const uint64_t rest = bits[row * a_.words + (f >> 6)] >> (f & 63);
-      if (rest != 0) return f + __builtin_ctzll(rest);
-    }
-    return f;
-  }
-
-  // The node of a fund of the next layer that group g can send to; behind the last node: none.
-  int64_t next_fund(int64_t g) {
-    for (int64_t& f = a_.at[g]; (f = next_bit(a_.open, g, f)) < a_.funds; ++f) {
-      if (a_.layer[a_.groups + f] == a_.layer[g] + 1) return a_.groups + f;
-    }
-    return a_.groups + a_.funds;
-  }
-
-  // The first group from g on that sends to a fund, in the layer asked for; or one that ends the budget.
-  int64_t next_sender(int64_t fund, int64_t g, int32_t layer) {
-    const int64_t f = fund - a_.groups;
-    const uint64_t* back = a_.back + (f >> 6);
-    while (g < a_.groups && left_ > 0) {
-      const int64_t first = g, end = std::min(a_.groups, g + AT_ONCE);
-      while (g < end && !(a_.layer[g] == layer && (back[g * a_.words] >> (f & 63) & 1))) ++g;
-      spend(g - first + 1);
-      if (g < end) break;
-    }
-    return g;
-  }
+  uint64_t* open(int64_t group) const { return a_.open + group * a_.fund_words; }
+  uint64_t* back(int64_t fund) const { return a_.back + fund * a_.group_words; }
 
   bool spend(int64_t looks) {
     if (left_ <= 0) return false;
@@ -210,6 +212,7 @@ class Dinic {
   }
 
   const max_flow& a_;
+  uint64_t* const unseen_funds_;
   int64_t left_;
   int64_t &next_, &head_, &tail_, &last_, &length_;
 };

@@ -14,8 +14,9 @@ _FINISHED = 4
 
 _MAX_FLOW = Entry(
     "max_flow",
-    "in_u8 arcs; in_i64 most; i64 groups; i64 funds; i64 words; i64 budget; out_i64 supply; out_i64 room; "
-    "out_i64 sent; out_u64 open; out_u64 back; out_i32 layer; out_i64 at; out_i64 queue; out_i64 path; out_i64 state",
+    "in_u8 arcs; in_i64 most; i64 groups; i64 funds; i64 group_words; i64 fund_words; i64 budget; out_i64 supply; "
+    "out_i64 room; out_i64 sent; out_u64 open; out_u64 back; out_u64 unseen; out_i32 layer; out_i64 at; out_i64 queue; "
+    "out_i64 path; out_i64 state",
 )
 
 
@@ -49,16 +50,17 @@ def max_flow(
         The source's side of the minimum cut: groups with supply left, and all that they reach. (The least one there is,
         the same for every maximum flow.)
     """
-    n_groups, n_funds = sent.shape
-    nodes, words = n_groups + n_funds, (n_funds + 63) // 64
-    layer, state = np.empty(nodes, np.int32), np.zeros(6, np.int64)
-    memory = {
-        "arcs": np.ascontiguousarray(arcs), "supply": supply - sent.sum(1), "room": demand - sent.sum(0), "sent": sent,
-        "layer": layer, "state": state,
-        "open": np.zeros((n_groups, words), np.uint64), "back": np.zeros((n_groups, words), np.uint64),
-        "at": np.zeros(nodes, np.int64), "queue": np.empty(nodes, np.int64),
-        "path": np.empty(2 * n_funds + 1, np.int64),
+    groups, funds = sent.shape
+    group_words, fund_words = (groups + 63) // 64, (funds + 63) // 64
+    layer, state = np.zeros(groups + funds, np.int32), np.zeros(6, np.int64)
+    data = {
+        "arcs": np.ascontiguousarray(arcs), "most": most, "groups": groups, "funds": funds, "group_words": group_words,
+        "fund_words": fund_words, "budget": budget, "supply": supply - sent.sum(1), "room": demand - sent.sum(0),
+        "sent": sent, "layer": layer, "state": state,
+        "open": np.zeros(groups * fund_words, np.uint64), "back": np.zeros(funds * group_words, np.uint64),
+        "unseen": np.zeros(group_words + fund_words, np.uint64), "at": np.zeros(groups + funds, np.int64),
+        "queue": np.zeros(groups + funds, np.int64), "path": np.zeros(2 * funds + 1, np.int64),
     }  # fmt: skip
     while state[0] != _FINISHED:
-        _MAX_FLOW(most=most, groups=n_groups, funds=n_funds, words=words, budget=budget, **memory)
-    return layer[:n_groups] >= 0, layer[n_groups:] >= 0
+        _MAX_FLOW(**data)
+    return layer[:groups] >= 0, layer[groups:] >= 0
