@@ -19,33 +19,31 @@ WORKERS   ?= 2
 BIN   := $(VENV)/bin
 comma := ,
 STAMP := $(VENV)/.ptofa-$(subst $(comma),-,$(EXTRAS))
-ENGINE := ptofa_gpu/_engine/.built
-SOURCES := $(wildcard kernels/*/*)
+SOURCES := $(wildcard kernels/*/* tests/engine/*.cpp)
 FILES := $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup report gallery test lint types unit fix clean
+.PHONY: help setup engine report gallery test lint types unit fix clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@sed -n '/^#   [A-Z]/s/^# / /p' $(MAKEFILE_LIST)
 
-setup: $(STAMP) $(ENGINE)  ## build the environment, or bring it in step with pyproject.toml and constraints.txt
+setup: $(STAMP) engine  ## build the environment, or bring it in step with pyproject.toml and constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt scripts/setup scripts/hatch_build.py | $(ENGINE)
+$(STAMP): pyproject.toml constraints.txt scripts/setup scripts/hatch_build.py
 	@PYTHON='$(PYTHON)' VENV='$(VENV)' EXTRAS='$(EXTRAS)' CPU_INDEX='$(CPU_INDEX)' bash scripts/setup
 	@touch '$@'
 
-$(ENGINE): $(SOURCES) scripts/build_engine.py ptofa_gpu/ops/_library.py
-	@$(PYTHON) scripts/build_engine.py
-	@touch '$@'
+engine: $(STAMP)  ## compile kernels/cpu, unless its libraries are up to date
+	@$(BIN)/python scripts/build_engine.py
 
-report: $(STAMP) $(ENGINE)  ## run the main job on the embedded world and print the path of the report
+report: engine  ## run the main job on the embedded world and print the path of the report
 	@echo "== report: train, allocate, draw"
 	@$(BIN)/ptofa report $(if $(filter all,$(BOOKS)),,$(addprefix --only ,$(BOOKS))) $(ARGS)
 
-gallery: $(STAMP) $(ENGINE)  ## make the pictures of the README again
+gallery: engine  ## make the pictures of the README again
 	@$(BIN)/python scripts/gallery.py
 
 test: lint types unit  ## lint, types and tests
@@ -63,8 +61,9 @@ types: $(STAMP)  ## mypy
 	@echo "== mypy"
 	@$(BIN)/mypy
 
-unit: $(STAMP) $(ENGINE)  ## the tests
+unit: engine  ## the tests
 	@command -v g++ >/dev/null || echo "!! no g++: the tests in tests/cuda_on_cpu are skipped (apt install g++)"
+	@command -v objdump >/dev/null || echo "!! no objdump: the engine's machine code is not looked at (apt install binutils)"
 	@command -v chromium >/dev/null || echo "!! no chromium: screenshots of reports are skipped (apt install chromium)"
 	@echo "== pytest"
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)

@@ -18,7 +18,9 @@ class EngineHook(BuildHookInterface):
     """One wheel for every Python: the engine has a plain C interface."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, before the files of a wheel or an editable install are gathered."""
+        """Compile, before a wheel's or an editable install's files are gathered; a source archive has no libraries."""
+        if self.target_name != "wheel":
+            return
         try:
             made = build_engine.build()
         except build_engine.BuildError as e:

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <stdexcept>
 
 namespace ptofa {
 
@@ -31,6 +32,8 @@ using out_u32 = uint32_t*;
 using out_u64 = uint64_t*;
 using f64 = double;
 using i64 = int64_t;
+
+static_assert(sizeof(void*) == 8, "fields of 8 bytes hold addresses");
 
 enum Status : int { DONE = 0, OUT_OF_MEMORY = 1, FAILED = 2 };
 
@@ -56,6 +59,9 @@ int guarded(Work work) noexcept {
     return DONE;
   } catch (const std::bad_alloc&) {
     keep_message("no more memory could be had");
+    return OUT_OF_MEMORY;
+  } catch (const std::length_error&) {  // a vector larger than any memory
+    keep_message("no memory is that large");
     return OUT_OF_MEMORY;
   } catch (const std::exception& error) {
     keep_message(error.what());

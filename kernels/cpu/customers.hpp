@@ -63,23 +63,31 @@ class Funds {
 // i and i + 4, so that what is shuffled stays within its halves.
 inline void turn(const float* const (&row)[LANES], int f, Singles (&column)[4]) {
   typedef float Four __attribute__((vector_size(16), aligned(4)));
-  typedef int Order __attribute__((vector_size(4 * LANES)));
   const auto load = [&row, f](int i) { return *reinterpret_cast<const Four*>(row[i] + f); };
+  // clang-format off
 #if PTOFA_LANES == 8
   const auto part = [&](int i) { return __builtin_shufflevector(load(i), load(i + 4), 0, 1, 2, 3, 4, 5, 6, 7); };
-  constexpr Order low{0, 8, 1, 9, 4, 12, 5, 13}, high{2, 10, 3, 11, 6, 14, 7, 15};
-  constexpr Order left{0, 1, 8, 9, 4, 5, 12, 13}, right{2, 3, 10, 11, 6, 7, 14, 15};
+#define PTOFA_LOW 0, 8, 1, 9, 4, 12, 5, 13
+#define PTOFA_HIGH 2, 10, 3, 11, 6, 14, 7, 15
+#define PTOFA_LEFT 0, 1, 8, 9, 4, 5, 12, 13
+#define PTOFA_RIGHT 2, 3, 10, 11, 6, 7, 14, 15
 #else
-  const auto part = load;
-  constexpr Order low{0, 4, 1, 5}, high{2, 6, 3, 7}, left{0, 1, 4, 5}, right{2, 3, 6, 7};
+  const auto part = [&](int i) { return static_cast<Singles>(load(i)); };
+#define PTOFA_LOW 0, 4, 1, 5
+#define PTOFA_HIGH 2, 6, 3, 7
+#define PTOFA_LEFT 0, 1, 4, 5
+#define PTOFA_RIGHT 2, 3, 6, 7
 #endif
+  // clang-format on
   const Singles r[4] = {part(0), part(1), part(2), part(3)};
-  const Singles low01 = __builtin_shuffle(r[0], r[1], low), low23 = __builtin_shuffle(r[2], r[3], low);
-  const Singles high01 = __builtin_shuffle(r[0], r[1], high), high23 = __builtin_shuffle(r[2], r[3], high);
-  column[0] = __builtin_shuffle(low01, low23, left);
-  column[1] = __builtin_shuffle(low01, low23, right);
-  column[2] = __builtin_shuffle(high01, high23, left);
-  column[3] = __builtin_shuffle(high01, high23, right);
+  const Singles low01 = __builtin_shufflevector(r[0], r[1], PTOFA_LOW);
+  const Singles low23 = __builtin_shufflevector(r[2], r[3], PTOFA_LOW);
+  const Singles high01 = __builtin_shufflevector(r[0], r[1], PTOFA_HIGH);
+  const Singles high23 = __builtin_shufflevector(r[2], r[3], PTOFA_HIGH);
+  column[0] = __builtin_shufflevector(low01, low23, PTOFA_LEFT);
+  column[1] = __builtin_shufflevector(low01, low23, PTOFA_RIGHT);
+  column[2] = __builtin_shufflevector(high01, high23, PTOFA_LEFT);
+  column[3] = __builtin_shufflevector(high01, high23, PTOFA_RIGHT);
 }
 #endif
 
@@ -228,8 +236,8 @@ void value_row(const Args& a, int64_t i, double* out) {
     if (!(a.mask[u * a.words + (f >> 6)] >> (f & 63) & 1)) out[f] = -HUGE_VAL;
 }
 
-// A sum of whole numbers that may not fit in 64 bits: high and low halves apart.
-struct Halves {
+// A sum of whole numbers that may not fit in 64 bits: high and low halves apart.  Threads have one each, side by side.
+struct alignas(64) Halves {
   int64_t high = 0, low = 0;
   void add(int64_t value) {
     high += value >> 24;

@@ -8,6 +8,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "boundary.hpp"
 
@@ -59,8 +60,10 @@ class Pool {
   // Threads are never ended: the process takes them with it.
   void grow(int wanted) {
     while (workers_ < wanted) {
-      sigset_t all, before;  // signals are for Python's own threads
+      // Signals are for Python's own threads, but for those that tell of a fault in this one.
+      sigset_t all, before;
       sigfillset(&all);
+      for (int fault : {SIGBUS, SIGFPE, SIGILL, SIGSEGV}) sigdelset(&all, fault);
       pthread_sigmask(SIG_SETMASK, &all, &before);
       try {
         std::thread([this] { serve(); }).detach();
@@ -99,7 +102,7 @@ class Pool {
       job.next.store(job.parts, std::memory_order_relaxed);  // the rest is not wanted any more
     }
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (error && !job.error) job.error = error;
+    if (error && !job.error) job.error = std::move(error);
     if (--job.at_work == 0) done_.notify_all();
   }
 
@@ -113,12 +116,11 @@ std::atomic<Pool*> the_pool{nullptr};
 
 // The child of a fork has one thread: the pool of its parent is left as it is, with its locks, and a new one is made.
 void after_fork() { the_pool.store(nullptr, std::memory_order_relaxed); }
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, after_fork);  // when the library is loaded
 
 Pool& pool() {
   Pool* found = the_pool.load(std::memory_order_acquire);
   if (found == nullptr) {
-    static const int registered = pthread_atfork(nullptr, nullptr, after_fork);
-    (void)registered;
     Pool* made = new Pool;
     if (the_pool.compare_exchange_strong(found, made, std::memory_order_acq_rel)) return *made;
     delete made;

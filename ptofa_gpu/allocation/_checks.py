@@ -53,8 +53,9 @@ def _refuse_copies(revenue: Any) -> None:
     """An error where making E contiguous float32 takes more memory than there is; what lies in files stays there."""
     wanted = 0
     for x in revenue if are_blocks(revenue) else [revenue]:
-        plain = getattr(x, "dtype", None) == np.float32 and getattr(getattr(x, "flags", None), "c_contiguous", True)
-        if isinstance(x, np.ndarray) and not isinstance(x, np.memmap) and not plain:
+        if not isinstance(x, np.ndarray) or isinstance(x, np.memmap):
+            continue
+        if x.dtype != np.float32 or not x.flags.c_contiguous or not x.flags.aligned:
             wanted += 4 * x.size
     if wanted:
         advice = "Give it as contiguous float32, as a list of row blocks, or as the path of a .npy file."

@@ -40,7 +40,7 @@ class FileRows:
     Attributes
     ----------
     as_wanted : bool
-        The file holds the rows as float32, one after the other.
+        The file holds the rows as float32, one after the other, where a map of it is aligned.
     """
 
     resident = False
@@ -52,7 +52,8 @@ class FileRows:
         self.path, self.dtype, self.shape = Path(path), np.dtype(dtype), shape
         self.position, self.strides = position, strides
         self.constants: np.ndarray | None = None
-        self.as_wanted = self.dtype == np.float32 and self.dtype.isnative and strides == (4 * shape[1], 4)
+        whole = self.dtype == np.float32 and self.dtype.isnative and strides == (4 * shape[1], 4)
+        self.as_wanted = whole and position % 4 == 0
         with self.path.open("rb") as file:
             self._version = _version(file)
 

@@ -375,4 +375,6 @@ def _part(array: Any, what: str) -> Part:
         array = np.asarray(array)
     xp = array_namespace(array)
     with np.errstate(over="ignore"):
+        if xp is np:  # a view into bytes may lie anywhere
+            return ArrayRows(np.require(array, np.float32, ["C", "ALIGNED"]))
         return ArrayRows(xp.ascontiguousarray(array, dtype=xp.float32))

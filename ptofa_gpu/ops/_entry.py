@@ -20,6 +20,7 @@ PAIRS_A_THREAD = 200_000
 #: Pairs looked at in one call of a pass that goes over each fund twice: less than 0.1 s, so that Ctrl-C is heard.
 PAIRS_A_CALL = 1 << 24
 _OUT_OF_MEMORY = 1
+_NO_QUOTA = 1 << 20
 
 
 class Entry:
@@ -37,13 +38,17 @@ class Entry:
     def __init__(self, name: str, fields: str):
         self.name = name
         self._fields = [tuple(part.split()) for part in fields.split(";") if part.strip()]
+        self._names = {name for _, name in self._fields}
         self._pack = struct.Struct("=" + "".join("d" if kind == "f64" else "q" for kind, _ in self._fields)).pack
         self._dtypes = {kind: _dtype(kind) for kind, _ in self._fields if "_" in kind}
 
     @cached_property
     def _function(self) -> Any:
         engine = library()
-        there = engine.text(f"ptofa_{self.name}_fields")
+        try:
+            there = engine.text(f"ptofa_{self.name}_fields")
+        except KeyError:
+            raise EngineError(f"{engine.path} has no {self.name}. Run 'make setup'.") from None
         here = "".join(f"{kind} {name};" for kind, name in self._fields)
         if there != here:
             raise EngineError(f"{self.name} in {engine.path} has the fields {there!r}, not {here!r}. Run 'make setup'.")
@@ -57,9 +62,11 @@ class Entry:
         OutOfMemoryError
         EngineError
         """
-        status = self._function(self._pack(*(self._slot(kind, name, values.pop(name)) for kind, name in self._fields)))
-        if values:
-            raise TypeError(f"{self.name} has no fields {', '.join(values)}")
+        if values.keys() != self._names:
+            raise TypeError(f"{self.name}: wrong or missing fields: {', '.join(sorted(values.keys() ^ self._names))}")
+        function = self._function
+        # `values` holds the arrays until the call is over
+        status = function(self._pack(*[self._slot(kind, name, values[name]) for kind, name in self._fields]))
         if status:
             said = library().text("ptofa_message")
             raise (OutOfMemoryError if status == _OUT_OF_MEMORY else EngineError)(f"{self.name}: {said}")
@@ -70,9 +77,12 @@ class Entry:
             return value
         if value is None:
             return 0
-        if value.dtype != dtype or not value.flags.c_contiguous:
-            raise TypeError(f"{self.name}: {name} is {value.dtype} and must be contiguous {dtype}")
-        if kind.startswith("out_") and not value.flags.writeable:
+        if not isinstance(value, np.ndarray):
+            raise TypeError(f"{self.name}: {name} must be an array of the host, not {type(value).__name__}")
+        flags = value.flags
+        if value.dtype != dtype or not flags.c_contiguous or not flags.aligned:
+            raise TypeError(f"{self.name}: {name} is {value.dtype} and must be contiguous, aligned {dtype}")
+        if not flags.writeable and kind.startswith("out_"):
             raise TypeError(f"{self.name}: {name} is read-only")
         return value.__array_interface__["data"][0]
 
@@ -91,27 +101,30 @@ def most_threads() -> int:
         The variable is not a whole number of at least 1.
     """
     asked = os.environ.get(THREADS_VARIABLE)
-    if asked is not None:
-        if not asked.isdecimal() or int(asked) < 1:
+    if asked:
+        if not asked.isdecimal() or len(asked) > 9 or int(asked) < 1:
             raise InputError(f"{THREADS_VARIABLE}={asked!r}; it needs a whole number of threads, at least 1.")
         return min(int(asked), 1024)
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(mine, _quota()))
 
 
-@lru_cache(maxsize=1)
-def _quota() -> int:
-    """What the control group of this process may use, in whole processors."""
-    most = 1 << 20
+@lru_cache(maxsize=4)
+def _quota(root: Path = Path("/")) -> int:
+    """What the control group of this process, and those that it is in, may use, in whole processors."""
+    most = _NO_QUOTA
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except (OSError, ValueError):
         return most
     for line in lines:
-        _, kinds, inside = line.split(":", 2)
+        _, _, about = line.partition(":")
+        kinds, _, inside = about.partition(":")
         if kinds and "cpu" not in kinds.split(","):
             continue
-        top = Path("/sys/fs/cgroup") / kinds
+        top = root / "sys/fs/cgroup" / kinds
+        if kinds and not top.is_dir():
+            top = root / "sys/fs/cgroup/cpu"
         group = top / inside.lstrip("/")
         for folder in [group, *group.parents]:
             most = min(most, _quota_of(folder, bool(kinds)))
@@ -128,8 +141,8 @@ def _quota_of(folder: Path, first_version: bool) -> int:
         else:
             quota, period = map(float, (folder / "cpu.max").read_text().split())
     except (OSError, ValueError):  # not there, or "max": no limit
-        return 1 << 20
-    return max(1, int(-(-quota // period))) if quota > 0 else 1 << 20
+        return _NO_QUOTA
+    return max(1, int(-(-quota // period))) if quota > 0 and period > 0 else _NO_QUOTA
 
 
 def engine_facts() -> dict[str, Any]:

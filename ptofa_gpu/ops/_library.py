@@ -17,6 +17,9 @@ from pathlib import Path
 
 #: What the boundary itself is: the layout of structs, the meaning of a status.
 ABI = 1
+#: How the libraries are compiled. -ffp-contract=off: a fused multiply-add rounds once where the reference rounds twice.
+#: -fno-trapping-math (what clang does anyway) changes no result: a choice between computed values is then no branch.
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-trapping-math", "-fPIC", "-fvisibility=hidden", "-pthread")
 #: Flags of the processor, as Linux names them, that each level needs beyond the one before.
 _X86 = {
     "x86-64-v2": {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"},
@@ -37,8 +40,8 @@ def levels(machine: str) -> list[str]:
 
 
 def flags(level: str) -> list[str]:
-    """What the compiler is told of a level."""
-    return [f"-march={level}"] if level in _X86 else []
+    """How the library of a level is compiled."""
+    return [*FLAGS, *([f"-march={level}"] if level in _X86 else [])]
 
 
 def file_name(level: str) -> str:
@@ -47,13 +50,14 @@ def file_name(level: str) -> str:
 
 
 def sources(kernels: Path) -> list[Path]:
-    """All that the libraries are made from, in a fixed order."""
-    return sorted([*(kernels / "rows").iterdir(), *(kernels / "cpu").iterdir()])
+    """All that the libraries are made from, in a fixed order; not what editors leave beside it."""
+    found = (path for part in ("rows", "cpu") for path in (kernels / part).iterdir())
+    return sorted(path for path in found if path.suffix in (".cpp", ".hpp", ".cuh") and path.name[0] not in ".#")
 
 
 def digest(kernels: Path) -> str:
-    """What tells one state of the sources from another."""
-    out = hashlib.sha256()
+    """What tells one state of the sources, and of how they are compiled, from another."""
+    out = hashlib.sha256(repr(FLAGS).encode())
     for path in sources(kernels):
         text = path.read_bytes()
         out.update(f"{path.name} {len(text)} ".encode())
@@ -105,22 +109,35 @@ class Library:
         self._handle = ctypes.CDLL(str(path))
 
     def text(self, name: str) -> str:
-        """What a function without arguments says."""
-        function = self._handle[name]
+        """What a function without arguments says; KeyError: the library has no such function."""
+        function = self._function(name)
         function.restype, function.argtypes = ctypes.c_char_p, []
         return str(function().decode())
 
     def number(self, name: str) -> int:
         """As `text`, of a number."""
-        function = self._handle[name]
+        function = self._function(name)
         function.restype, function.argtypes = ctypes.c_int, []
         return int(function())
 
     def entry(self, name: str) -> ctypes._NamedFuncPointer:
         """An entry, which takes the address of its struct and returns a status; other threads may run meanwhile."""
-        function = self._handle[f"ptofa_{name}"]
+        function = self._function(f"ptofa_{name}")
         function.restype, function.argtypes = ctypes.c_int, [ctypes.c_char_p]
         return function
+
+    def _function(self, name: str) -> ctypes._NamedFuncPointer:
+        try:
+            return self._handle[name]
+        except AttributeError as e:
+            raise KeyError(name) from e
+
+
+def _belongs(found: Library, sources: str) -> bool:
+    try:
+        return found.number("ptofa_abi") == ABI and found.text("ptofa_sources") == f"ptofa-sources={sources}"
+    except KeyError:  # it does not even say
+        return False
 
 
 @lru_cache(maxsize=1)
@@ -137,28 +154,25 @@ def library() -> Library:
 
     folder = Path(__file__).resolve().parent.parent / "_engine"
     can = supported()
+    if not can:
+        raise EngineError(f"this processor is too old: the engine needs at least {levels(platform.machine())[0]}.")
     asked = os.environ.get(LEVEL_VARIABLE)
-    if asked is not None and asked not in can:
-        raise EngineError(
-            f"{LEVEL_VARIABLE}={asked!r}; this processor can run {', '.join(can) or 'none of the levels'}."
-        )
-    for level in [asked] if asked is not None else can[::-1]:
+    if asked and asked not in can:
+        raise EngineError(f"{LEVEL_VARIABLE}={asked!r}; this processor can run {', '.join(can)}.")
+    for level in [asked] if asked else can[::-1]:
         path = folder / file_name(level)
         if path.is_file():
             break
     else:
         raise EngineError(
-            f"the compiled engine is missing: {folder} has no library for {platform.machine()}. In a checkout run "
-            "'make setup', which compiles it (a C++ compiler is needed); else install the package again."
+            f"the compiled engine is missing: {folder} has no library for {asked or platform.machine()}. In a checkout "
+            "run 'make setup', which compiles it (a C++ compiler is needed); else install the package again."
         )
     try:
         found = Library(path, level)
     except OSError as e:
         raise EngineError(f"the compiled engine cannot be loaded: {e}. Run 'make setup', or install again.") from e
-    if (
-        found.number("ptofa_abi") != ABI
-        or found.text("ptofa_sources") != f"ptofa-sources={digest(asset_dir('kernels'))}"
-    ):
+    if not _belongs(found, digest(asset_dir("kernels"))):
         raise EngineError(
             f"{path} was compiled from other sources than those that are here. Run 'make setup', which compiles it "
             "again, or install the package again."
