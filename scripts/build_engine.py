@@ -115,7 +115,7 @@ def build(levels: list[str] | None = None, to: Path | None = None, extra: tuple[
     def link(level: str, objects: list[Path], exports: Path) -> None:
         path = libraries[level]
         partial = path.with_name(f".{path.name}.{os.getpid()}")
-        linux = () if sys.platform == "darwin" else (*STATIC, f"-Wl,--version-script={exports}")
+        linux = () if sys.platform == "darwin" else (*STATIC, "-Wl,-z,defs", f"-Wl,--version-script={exports}")
         try:
             run(level, "-shared", *linux, *objects, "-o", partial)
             partial.replace(path)

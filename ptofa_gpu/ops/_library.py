@@ -74,13 +74,13 @@ def sources_of(library: Path) -> str | None:
     return found[1].decode() if found else None
 
 
-def supported() -> list[str]:
-    """The levels that this processor can run, the plainest first."""
+def supported(about: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """The levels that this processor can run, the plainest first, by what Linux says about it."""
     known = levels(platform.machine())
     if known != list(_X86):
         return known
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+        with about.open(encoding="ascii", errors="replace") as f:
             found = re.search(r"^flags\s*:(.*)$", f.read(8192), re.MULTILINE)
     except OSError:  # no Linux
         found = None
