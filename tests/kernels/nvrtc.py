@@ -27,9 +27,10 @@ class KernelUse:
 
 @dataclass(frozen=True)
 class Compiled:
-    """Machine code, NVRTC's log, and each kernel's needs by its (mangled) name."""
+    """Machine code, PTX, NVRTC's log, and each kernel's needs by its (mangled) name."""
 
     cubin: bytes
+    ptx: str
     log: str
     kernels: dict[str, KernelUse]
 
@@ -99,7 +100,8 @@ def compile_source(
         log = _text(program, "ProgramLog").rstrip(b"\0\n ").decode(errors="replace")
         if result:
             raise NvrtcError(f"{name} for {arch}:\n{log or library.nvrtcGetErrorString(result).decode()}")
-        return Compiled(_text(program, "CUBIN"), log, read_log(log))
+        ptx = _text(program, "PTX").rstrip(b"\0").decode()
+        return Compiled(_text(program, "CUBIN"), ptx, log, read_log(log))
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
 

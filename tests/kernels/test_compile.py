@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.cuda_on_cpu import build
 from tests.kernels import nvrtc
 from tests.kernels.conftest import KERNELS, load_on_host
 
-ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 needs_nvrtc = pytest.mark.skipif(nvrtc.find_library() is None, reason="nvidia-cuda-nvrtc is not installed")
 
 
@@ -104,6 +105,23 @@ def test_no_fused_multiply_add_is_left():
     with_fma = nvrtc.compile_source(FMA, "fma.cu", "sm_90", ("--fmad=true",))
     without = nvrtc.compile_source(FMA, "fma.cu", "sm_90", _kernels.OPTIONS)
     assert with_fma.cubin != without.cubin
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_subnormal_numbers_are_kept_and_every_operation_rounds(kernel):
+    """What the run on the CPU cannot show."""
+    ptx = compiled(kernel, "sm_90").ptx
+    assert ".entry" in ptx
+    assert ".ftz" not in ptx
+    assert "fma.r" not in ptx
+    assert not re.search(r"\.approx|\.full", ptx), "a division or a root that is not the nearest number"
+
+
+@needs_nvrtc
+def test_flushing_and_fusing_would_be_seen():
+    ptx = nvrtc.compile_source(FMA.replace("double", "float"), "fma.cu", "sm_90", ("--fmad=true", "--ftz=true")).ptx
+    assert "fma.rn.ftz" in ptx
 
 
 FMA = 'extern "C" __global__ void axpy(const double* x, double* y, double a) { y[threadIdx.x] += a * x[threadIdx.x]; }'
