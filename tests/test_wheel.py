@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
+import sysconfig
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from ptofa_gpu.ops import _library
+from tests.engine import passes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,6 +47,17 @@ def test_everything_travels_in_the_wheel(wheel: Path) -> None:
             assert f"ptofa_gpu/_assets/{kind}/{path.relative_to(ROOT / source).as_posix()}" in inside
 
 
+def test_one_wheel_is_for_every_python_of_a_platform(wheel: Path) -> None:
+    _, _, python, abi, system = wheel.stem.split("-")
+    assert (python, abi) == ("py3", "none")
+    assert system == sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    archive = zipfile.ZipFile(wheel)
+    libraries = {_library.file_name(level) for level in _library.levels(platform.machine())}
+    assert {Path(name).name for name in archive.namelist() if "/_engine/" in name} == libraries
+    said = archive.read(next(name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))).decode()
+    assert "Root-Is-Purelib: false" in said
+
+
 @pytest.fixture(scope="module")
 def fresh(wheel: Path, tmp_path_factory) -> tuple[Path, dict[str, str]]:
     """The `ptofa` command of a fresh environment, and the variables to run it with.
@@ -67,6 +83,26 @@ def fresh(wheel: Path, tmp_path_factory) -> tuple[Path, dict[str, str]]:
     assert all(place.startswith(str(home)) for place in places.splitlines()), "not the checkout"
     env["JUPYTER_PATH"] = str(Path(sys.prefix, "share", "jupyter"))  # nbconvert's own templates are borrowed too
     return home / "bin" / "ptofa", env
+
+
+PASSES = """
+import sys
+sys.path.append(sys.argv[1])
+import passes
+from ptofa_gpu.ops._library import library
+print(passes.digest(), library().path)
+"""
+
+
+def test_the_wheel_needs_no_compiler(fresh, tmp_path: Path) -> None:
+    ptofa, env = fresh
+    bare = {**env, "PATH": str(tmp_path), "CXX": "no-such-compiler"}
+    command = [ptofa.with_name("python"), "-c", PASSES, ROOT / "tests" / "engine"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=bare, check=False)
+    assert done.returncode == 0, done.stderr
+    found, _, path = done.stdout.strip().partition(" ")
+    assert found == passes.digest()
+    assert path.startswith(str(ptofa.parents[1]))
 
 
 #: every other notebook, at a size that takes seconds
