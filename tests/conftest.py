@@ -5,22 +5,13 @@ from __future__ import annotations
 import gc
 import os
 
-# before NumPy, Numba or torch start their pools: the tests run side by side on small machines
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+# before NumPy or torch start their pools: the tests run side by side on small machines
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "2")
+# a second thread of each would wait for a core more than it works; tests that are about threads ask for them
+os.environ.setdefault("PTOFA_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Tests run side by side: a second thread of each would wait for a core more than it works.
-
-    Those that are about threads ask for them (`numba_threads`).
-    """
-    import numba
-
-    numba.set_num_threads(1)
 
 
 def pytest_sessionfinish() -> None:

@@ -26,7 +26,7 @@ ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 # PyPI's name -> conda's, where they differ
 CONDA_NAME = {"torch": "pytorch", "matplotlib": "matplotlib-base", "cupy-cuda13x": "cupy", "cudf-cu13": "cudf"}
 # what environment.yml narrows, because cuDF accepts no more
-NARROWER = {"numpy", "pandas", "numba", "cudf"}
+NARROWER = {"numpy", "pandas", "cudf"}
 
 
 def pins() -> dict[str, Version]:

@@ -67,7 +67,7 @@ def fresh(wheel: Path, tmp_path_factory) -> tuple[Path, dict[str, str]]:
     home = tmp_path_factory.mktemp("fresh") / "venv"
     venv.create(home, with_pip=True, symlinks=True)
     python = home / "bin" / "python"
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JUPYTER", "IPYTHON", "NUMBA_CACHE"))}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "JUPYTER", "IPYTHON"))}
 
     def said(*command: str | Path) -> str:
         run = subprocess.run([python, *command], check=True, capture_output=True, text=True, cwd=home, env=env)

@@ -13,7 +13,7 @@
 
 // clang-format off
 #define EXCHANGE_OPEN(X)                                                                                   \
-  X(in_f32, revenue) X(in_i8, tolerance) X(in_i8, risk) X(in_u64, mask) X(i64, words) X(i64, rows)         \
+  X(out_f32, revenue) X(in_i8, tolerance) X(in_i8, risk) X(in_u64, mask) X(i64, words) X(i64, rows)         \
   X(i64, funds) X(in_f64, offset) X(f64, scale) X(in_i16, held) X(i64, k) X(in_i64, imbalance) X(i64, bound) \
   X(in_i64, slack_price) X(in_i64, unused) X(in_i64, free) X(i64, low_bonus) X(out_i64, handle)
 // clang-format on
@@ -41,12 +41,23 @@ namespace {
 constexpr int64_t INF_COST = int64_t{1} << 62;
 constexpr int64_t UNREACHED = INF_COST / 2;  // farther than any path, nearer than an arc of infinite cost leads
 constexpr double NEVER = std::numeric_limits<double>::infinity();
+constexpr float GONE = -std::numeric_limits<float>::infinity();
+// Swaps of an arc that are kept for when the cheapest has gone: at least so many, and one in so many that are offered.
+constexpr size_t SPARES = 16, ONE_IN = 256;
 enum Outcome : int64_t { FINISHED = 0, NEEDS_CUSTOMERS = 1, STOPPED = 2 };
 
 class Exchange {
  public:
   explicit Exchange(const exchange_open& a)
-      : funds_(a.funds), size_(a.funds + 1), k_(a.k), rows_(a.rows), bound_(a.bound), low_bonus_(a.low_bonus) {
+      : funds_(a.funds),
+        size_(a.funds + 1),
+        k_(a.k),
+        rows_(a.rows),
+        bound_(a.bound),
+        low_bonus_(a.low_bonus),
+        scale_(a.scale),
+        offset_(a.offset, a.offset + a.funds),
+        revenue_(a.revenue) {
     const auto n = static_cast<size_t>(size_);
     imbalance_.assign(a.imbalance, a.imbalance + size_);
     price_.assign(a.slack_price, a.slack_price + funds_);
@@ -55,8 +66,7 @@ class Exchange {
     held_.assign(a.held, a.held + rows_ * k_);
     potential_.resize(n), distance_.resize(n), front_.resize(n), parent_.resize(n), order_.resize(n),
         touched_.resize(n);
-    cost_.assign(n * n, INF_COST), who_.assign(n * n, -1);
-    value_.resize(static_cast<size_t>(rows_ * funds_));
+    cost_.assign(n * n, NEVER), who_.assign(n * n, -1), spare_.resize(n * n);
     of_slot_.resize(static_cast<size_t>(rows_ * k_)), place_.resize(static_cast<size_t>(rows_ * k_));
     holders_.resize(n);
     for (int64_t u = 0; u < rows_; ++u) add_customer(a, u);
@@ -92,40 +102,45 @@ class Exchange {
   };
 
   size_t at(int64_t a, int64_t b) const { return static_cast<size_t>(a * size_ + b); }
-  double& value(int64_t u, int64_t f) { return value_[static_cast<size_t>(u * funds_ + f)]; }
+  // What a fund is worth, in units; minus infinity where the customer may not see it, or holds it.
+  double value(int64_t u, int64_t f) const {
+    return rows::value_of(static_cast<double>(revenue_[u * funds_ + f]), scale_, offset_[static_cast<size_t>(f)]);
+  }
   int64_t node(int16_t fund) const { return fund == rows::EMPTY ? funds_ : fund; }
 
   // -- the working set -----------------------------------------------------------------------------------------------
-  // `value`: in units; minus infinity for what the customer may not see, or holds.
   void add_customer(const exchange_open& a, int64_t u) {
+    float* const own = revenue_ + u * funds_;
+    for (int64_t j = 0; j < k_; ++j) {
+      const int16_t fund = held_[static_cast<size_t>(u * k_ + j)];
+      if (fund != rows::CLOSED) hold(u, j, node(fund), fund >= 0 ? own[fund] : 0.0f);
+    }
     for (int64_t f = 0; f < funds_; ++f) {
       const bool sees =
           a.tolerance[u] >= a.risk[f] && (a.mask == nullptr || (a.mask[u * a.words + (f >> 6)] >> (f & 63) & 1) != 0);
-      const double own = rows::value_of(static_cast<double>(a.revenue[u * funds_ + f]), a.scale, a.offset[f]);
-      value(u, f) = sees ? own : -NEVER;
+      own[f] = sees ? own[f] : GONE;
     }
+    for (int64_t j = 0; j < k_; ++j)
+      if (held_[static_cast<size_t>(u * k_ + j)] >= 0) own[held_[static_cast<size_t>(u * k_ + j)]] = GONE;
     for (int64_t j = 0; j < k_; ++j) {
       const int16_t fund = held_[static_cast<size_t>(u * k_ + j)];
-      if (fund == rows::CLOSED) continue;
-      double worth = 0.0;
-      if (fund >= 0) {
-        // also of one that the customer may not see: it is theirs
-        worth = rows::value_of(static_cast<double>(a.revenue[u * funds_ + fund]), a.scale, a.offset[fund]);
-        value(u, fund) = -NEVER;
-      }
-      hold(u, j, node(fund), worth);
-    }
-    for (int64_t j = 0; j < k_; ++j) {
-      const int16_t fund = held_[static_cast<size_t>(u * k_ + j)];
-      if (fund != rows::CLOSED) offer_all(u, node(fund), of_slot_[static_cast<size_t>(u * k_ + j)]);
+      if (fund != rows::CLOSED) offer_first(u, node(fund), worth_of(u, j));
     }
   }
 
-  void hold(int64_t u, int64_t j, int64_t a, double worth) {
+  // `revenue` of what is in the slot, and what that is worth.
+  void hold(int64_t u, int64_t j, int64_t a, float revenue) {
     auto& list = holders_[static_cast<size_t>(a)];
     const auto slot = static_cast<size_t>(u * k_ + j);
-    of_slot_[slot] = worth, place_[slot] = static_cast<int64_t>(list.size());
-    list.push_back({u, u * k_ + j, worth});
+    of_slot_[slot] = revenue, place_[slot] = static_cast<int64_t>(list.size());
+    list.push_back({u, u * k_ + j, a == funds_ ? 0.0 : worth(a, revenue)});
+  }
+  double worth(int64_t fund, float revenue) const {
+    return rows::value_of(static_cast<double>(revenue), scale_, offset_[static_cast<size_t>(fund)]);
+  }
+  double worth_of(int64_t u, int64_t j) const {
+    const int16_t fund = held_[static_cast<size_t>(u * k_ + j)];
+    return fund < 0 ? 0.0 : worth(fund, of_slot_[static_cast<size_t>(u * k_ + j)]);
   }
 
   void let_go(int64_t u, int64_t j, int64_t a) {
@@ -137,30 +152,107 @@ class Exchange {
   }
 
   // -- arcs: the cheapest swap, equal ones of the first customer
-  // -------------------------------------------------------
-  void offer(int64_t a, int64_t b, int64_t cost, int64_t u) {
+  // ------------------------------------------------------- A swap, and the order in which they are taken.
+  struct Swap {
+    double cost;
+    int64_t customer;
+    bool operator<(const Swap& other) const {
+      return cost < other.cost || (cost == other.cost && customer < other.customer);
+    }
+  };
+  // The next swaps of an arc, the cheapest last; any others come after `beyond`.  Some may have gone meanwhile.
+  struct Spare {
+    std::vector<Swap> next;
+    Swap beyond{-NEVER, -1};
+  };
+
+  size_t spares(int64_t a) const { return SPARES + holders_[static_cast<size_t>(a)].size() / ONE_IN; }
+
+  void offer(int64_t a, int64_t b, double cost, int64_t u) {
     const size_t arc = at(a, b);
-    if (cost < cost_[arc] || (cost == cost_[arc] && u < who_[arc])) cost_[arc] = cost, who_[arc] = u;
+    Swap swap{cost, u};
+    if (swap < Swap{cost_[arc], who_[arc]} || who_[arc] < 0) {
+      std::swap(cost_[arc], swap.cost), std::swap(who_[arc], swap.customer);
+      if (swap.customer < 0) return;
+    }
+    Spare& spare = spare_[arc];
+    if (!(swap < spare.beyond)) return;
+    spare.next.insert(std::upper_bound(spare.next.begin(), spare.next.end(), swap,
+                                       [](const Swap& x, const Swap& y) { return y < x; }),
+                      swap);
+    if (spare.next.size() > 2 * spares(a)) {
+      spare.beyond = spare.next.front();
+      spare.next.erase(spare.next.begin());
+    }
   }
 
   // What customer u, who holds a, could have in place of it.
   void offer_all(int64_t u, int64_t a, double worth) {
     for (int64_t b = 0; b < funds_; ++b) {
-      const double other = value(u, b);
-      if (other > -NEVER) offer(a, b, static_cast<int64_t>(worth - other), u);
+      const double cost = worth - value(u, b);
+      if (cost < NEVER) offer(a, b, cost, u);
     }
-    if (a != funds_) offer(a, funds_, static_cast<int64_t>(worth), u);
+    if (a != funds_) offer(a, funds_, worth, u);
   }
 
-  void look_again(int64_t a, int64_t b) {
-    double least = NEVER;
-    int64_t who = -1;
-    for (const Holder& h : holders_[static_cast<size_t>(a)]) {
-      const double cost = b == funds_ ? h.worth : h.worth - value(h.customer, b);
-      if (cost < least || (cost == least && cost < NEVER && h.customer < who)) least = cost, who = h.customer;
+  // The same where customers come one after the other, before any swap was made.
+  void offer_first(int64_t u, int64_t a, double worth) {
+    double* const cost = cost_.data() + a * size_;
+    int64_t* const who = who_.data() + a * size_;
+    for (int64_t b = 0; b < funds_; ++b) {
+      const double own = worth - value(u, b);
+      who[b] = own < cost[b] ? u : who[b];
+      cost[b] = own < cost[b] ? own : cost[b];
     }
+    if (a != funds_ && worth < cost[funds_]) cost[funds_] = worth, who[funds_] = u;
+  }
+
+  bool holds(int64_t u, int64_t a) const {
+    for (int64_t j = 0; j < k_; ++j) {
+      const int16_t fund = held_[static_cast<size_t>(u * k_ + j)];
+      if (fund != rows::CLOSED && node(fund) == a) return true;
+    }
+    return false;
+  }
+
+  // The cheapest swap of an arc has gone: the next one.
+  void look_again(int64_t a, int64_t b) {
     const size_t arc = at(a, b);
-    cost_[arc] = who < 0 ? INF_COST : static_cast<int64_t>(least), who_[arc] = who;
+    Spare& spare = spare_[arc];
+    cost_[arc] = NEVER, who_[arc] = -1;
+    for (;;) {
+      while (!spare.next.empty()) {
+        const Swap swap = spare.next.back();
+        spare.next.pop_back();
+        if (!holds(swap.customer, a) || (b != funds_ && revenue_[swap.customer * funds_ + b] == GONE)) continue;
+        cost_[arc] = swap.cost, who_[arc] = swap.customer;
+        return;
+      }
+      if (spare.beyond.cost == NEVER) return;
+      fill(a, b, spare);
+    }
+  }
+
+  // The cheapest swaps that the holders of a offer.
+  void fill(int64_t a, int64_t b, Spare& spare) {
+    std::vector<Swap>& heap = spare.next;  // the dearest on top
+    spare.beyond = Swap{NEVER, -1};
+    const size_t most = spares(a);
+    for (const Holder& h : holders_[static_cast<size_t>(a)]) {
+      const Swap swap{b == funds_ ? h.worth : h.worth - value(h.customer, b), h.customer};
+      if (swap.cost == NEVER) continue;
+      if (heap.size() < most) {
+        heap.push_back(swap), std::push_heap(heap.begin(), heap.end());
+        continue;
+      }
+      if (!(swap < heap.front())) {
+        spare.beyond = std::min(spare.beyond, swap);
+        continue;
+      }
+      spare.beyond = std::min(spare.beyond, heap.front());
+      std::pop_heap(heap.begin(), heap.end()), heap.back() = swap, std::push_heap(heap.begin(), heap.end());
+    }
+    std::sort(heap.begin(), heap.end(), [](const Swap& x, const Swap& y) { return y < x; });
     work_ -= static_cast<int64_t>(holders_[static_cast<size_t>(a)].size());
   }
 
@@ -170,12 +262,13 @@ class Exchange {
     int64_t j = 0;
     while (held_[static_cast<size_t>(u * k_ + j)] == rows::CLOSED || node(held_[static_cast<size_t>(u * k_ + j)]) != a)
       ++j;
-    const double before = of_slot_[static_cast<size_t>(u * k_ + j)], after = b == funds_ ? 0.0 : value(u, b);
+    const double before = worth_of(u, j), after = b == funds_ ? 0.0 : value(u, b);
+    const float gone = of_slot_[static_cast<size_t>(u * k_ + j)], came = b == funds_ ? 0.0f : revenue_[u * funds_ + b];
     let_go(u, j, a);
     held_[static_cast<size_t>(u * k_ + j)] = b == funds_ ? static_cast<int16_t>(rows::EMPTY) : static_cast<int16_t>(b);
-    if (a != funds_) value(u, a) = before;
-    if (b != funds_) value(u, b) = -NEVER;
-    hold(u, j, b, after);
+    if (a != funds_) revenue_[u * funds_ + a] = gone;
+    if (b != funds_) revenue_[u * funds_ + b] = GONE;
+    hold(u, j, b, came);
     for (int64_t c = 0; c < size_; ++c)
       if (c != a && who_[at(a, c)] == u) look_again(a, c);
     for (int64_t i = 0; i < k_; ++i) {
@@ -183,7 +276,7 @@ class Exchange {
       if (i == j || fund == rows::CLOSED) continue;
       const int64_t other = node(fund);
       if (b != funds_ && who_[at(other, b)] == u) look_again(other, b);
-      if (a != funds_) offer(other, a, static_cast<int64_t>(of_slot_[static_cast<size_t>(u * k_ + i)] - before), u);
+      if (a != funds_) offer(other, a, worth_of(u, i) - before, u);
     }
     offer_all(u, b, after);
     work_ -= size_;
@@ -211,11 +304,15 @@ class Exchange {
     const auto f = static_cast<size_t>(a);
     return unused_[f] <= free_[f] ? unused_[f] : unused_[f] - free_[f];
   }
-  int64_t cost(int64_t a, int64_t b) const { return std::min({cost_[at(a, b)], bound_, slack_cost(a, b)}); }
-  bool by_slack(int64_t a, int64_t b) const { return slack_cost(a, b) <= std::min(cost_[at(a, b)], bound_); }
+  int64_t cost(int64_t a, int64_t b) const { return std::min({swap_cost(a, b), bound_, slack_cost(a, b)}); }
+  int64_t swap_cost(int64_t a, int64_t b) const {
+    const double cost = cost_[at(a, b)];
+    return cost < NEVER ? static_cast<int64_t>(cost) : INF_COST;
+  }
+  bool by_slack(int64_t a, int64_t b) const { return slack_cost(a, b) <= std::min(swap_cost(a, b), bound_); }
   // Whether an arc's cost is that of a swap or of leaving quota unused, and not what those outside may offer.
   bool is_real(int64_t a, int64_t b) const {
-    return (who_[at(a, b)] >= 0 && cost_[at(a, b)] <= bound_ && cost_[at(a, b)] == cost(a, b)) ||
+    return (who_[at(a, b)] >= 0 && swap_cost(a, b) == cost(a, b)) ||
            (slack_cost(a, b) < INF_COST && slack_cost(a, b) == cost(a, b));
   }
 
@@ -307,12 +404,17 @@ class Exchange {
   }
 
   const int64_t funds_, size_, k_, rows_, bound_, low_bonus_;
+  const double scale_;
+  const std::vector<double> offset_;
   std::vector<int64_t> imbalance_, price_, unused_, free_;
   std::vector<int16_t> held_;
-  std::vector<double> value_, of_slot_;  // (rows, funds); (rows, k)
-  std::vector<int64_t> place_;           // (rows, k), among the holders of what is in the slot
+  float* const revenue_;        // (rows, funds), the caller's; GONE for what a customer may not see, or holds
+  std::vector<float> of_slot_;  // (rows, k): revenue of what is in the slot
+  std::vector<int64_t> place_;  // (rows, k), among the holders of what is in the slot
   std::vector<std::vector<Holder>> holders_;
-  std::vector<int64_t> cost_, who_;  // (size, size)
+  std::vector<double> cost_;  // (size, size)
+  std::vector<int64_t> who_;  // (size, size)
+  std::vector<Spare> spare_;  // (size, size)
   std::vector<int64_t> potential_, distance_, front_, parent_, order_, path_;
   std::vector<char> touched_;
   int64_t found_ = 0, next_ = 0, reach_ = -1, paths_ = 0, paths_before_ = 0, moves_ = 0, work_ = 0;

@@ -131,11 +131,10 @@ class FileRows:
     def map(self) -> np.ndarray:
         """All rows as a map of the file, for what needs them in any order; only where they are `as_wanted`.
 
-        Its pages are the system's to take back, and it is not written to: it is writeable so that functions compiled
-        for arrays in memory take it.
+        Its pages are the system's to take back.
         """
         self._open().close()
-        return np.asarray(np.memmap(self.path, np.float32, "c", self.position, self.shape))
+        return np.asarray(np.memmap(self.path, np.float32, "r", self.position, self.shape))
 
     def _open(self) -> FileIO:
         try:

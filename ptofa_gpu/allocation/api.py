@@ -93,9 +93,9 @@ def allocate(
         ``device="cuda"`` without a usable GPU.
     OutOfMemoryError
         What the method needs by estimate does not fit in ``max_memory`` or in what there is: the customers and a block
-        of E; for ``optimal`` 280 bytes for each pair of funds, too; for ``reference`` some 100 bytes (OR-Tools) to
-        2,200 for each pair of a customer and a fund. The work has not begun then. Also where memory runs out on the
-        way.
+        of E; for ``optimal`` 60 bytes for each pair of funds and 30 for each pair of a fund and one of some 8,000
+        customers, too; for ``reference`` some 100 bytes (OR-Tools) to 2,200 for each pair of a customer and a fund. The
+        work has not begun then. Also where memory runs out on the way.
 
     Examples
     --------
@@ -115,8 +115,6 @@ def allocate(
         plan = _SOLVERS[method](problem, where, watch, chosen)
     except BaseException as e:
         _let_go(e)
-        if _was_interrupted(e):
-            raise KeyboardInterrupt from e
         if isinstance(e, MemoryError) and not isinstance(e, OutOfMemoryError):
             raise OutOfMemoryError(
                 f"memory ran out in method={method!r} with {problem.n_customers:,} customers x {problem.n_funds:,} "
@@ -129,14 +127,6 @@ def allocate(
         plan.status = "time_limit"
     plan.seconds = watch.seconds
     return plan
-
-
-def _was_interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C came while compiled code returned, which then says, maybe several times, that it failed."""
-    cause: BaseException | None = error
-    while isinstance(cause, SystemError):
-        cause = cause.__cause__
-    return cause is not error and isinstance(cause, KeyboardInterrupt)
 
 
 def _let_go(error: BaseException) -> None:
@@ -154,9 +144,9 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: Opt
     from ptofa_gpu.allocation.certificate import check_prices, dual_bound, shadow_prices, with_left_out
     from ptofa_gpu.allocation.optimal import optimal
 
-    for_pairs = exchange_bytes(problem.n_funds)
+    for_exchange = exchange_bytes(problem.n_customers, problem.n_funds)
     require_memory(
-        for_pairs,
+        for_exchange,
         f"method='optimal' with {problem.n_funds:,} funds looks at swaps between all pairs of them, which",
         "Use method='heuristic', or fewer funds.",
         options.max_memory,
@@ -164,7 +154,7 @@ def _optimal(problem: AllocationProblem, device: Any, watch: Watch, options: Opt
     feasible = _require_feasible(problem, options.on_infeasible)
     warm_start = None if options.warm_start is None else check_prices(problem, options.warm_start, "warm_start")
     core = problem.core()
-    found = optimal(core.problem, _blocks(core.problem, device, options, for_pairs), watch, warm_start)
+    found = optimal(core.problem, _blocks(core.problem, device, options, for_exchange), watch, warm_start)
     funds = found.funds
     if not found.complete:
         funds = _in_a_hurry(core.problem, funds, options)

@@ -184,7 +184,7 @@ class RevenueBlocks:
         if self.whole is not None:
             array = self.whole
             out = array_namespace(array).ascontiguousarray(array[::stride])
-            return self.writeable_as_given(out)
+            return out
         return self.rows(np.arange(0, self.shape[0], stride))
 
     def rows(self, ids: Any) -> Any:
@@ -196,14 +196,14 @@ class RevenueBlocks:
             Row numbers, rising.
         """
         if self.whole is not None:
-            return self.writeable_as_given(self.whole[ids])
+            return self.whole[ids]
         wanted = to_device(ids, "cpu")
         out = self._empty(self.source, wanted.size)
         edges = np.searchsorted(wanted, self._starts)
         for part, start, a, b in zip(self.parts, self._starts, edges[:-1], edges[1:], strict=False):
             if b > a:
                 part.gather(wanted[a:b] - start, out[a:b])
-        return self.writeable_as_given(to_device(out, self.device))
+        return to_device(out, self.device)
 
     def column(self, fund: int, ids: Any) -> Any:
         """E of one fund for the customers `ids` (rising, on `device`): (n,) float32 on `device`."""
@@ -285,13 +285,6 @@ class RevenueBlocks:
         import cupy
 
         return cupy.empty((rows, self.shape[1]), cupy.float32)
-
-    def writeable_as_given(self, array: Any) -> Any:
-        """`array`, read-only where E is: for anything else Numba would compile its functions anew."""
-        given = getattr(self.parts[0], "array", None)
-        if isinstance(array, np.ndarray) and isinstance(given, np.ndarray) and array is not given:
-            array.setflags(write=given.flags.writeable)
-        return array
 
 
 # -- from what callers give ------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ keeps that true, so the plan is the best one when the last fund is right (Ahuja,
 
 Only a working set of customers takes part: those with the cheapest swaps. An arc is never taken to cost more than the
 bound which all others' swaps cost at least: a path that rests on the bound is no path, but the prices it gives are
-still right, and the exchange goes on from there with more customers. One search serves many funds: paths that share no fund
-do not touch each other's customers.
+still right, and the exchange goes on from there with more customers. One search serves many funds: paths that share no
+fund do not touch each other's customers.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ WORK = 1 << 24
 
 _OPEN = Entry(
     "exchange_open",
-    "in_f32 revenue; in_i8 tolerance; in_i8 risk; in_u64 mask; i64 words; i64 rows; i64 funds; in_f64 offset; "
-    "f64 scale; in_i16 held; i64 k; in_i64 imbalance; i64 bound; in_i64 slack_price; in_i64 unused; in_i64 free; i64 low_bonus; "
-    "out_i64 handle",
+    "out_f32 revenue; in_i8 tolerance; in_i8 risk; in_u64 mask; i64 words; i64 rows; i64 funds; in_f64 offset; "
+    "f64 scale; in_i16 held; i64 k; in_i64 imbalance; i64 bound; in_i64 slack_price; in_i64 unused; in_i64 free; "
+    "i64 low_bonus; out_i64 handle",
 )
 _RUN = Entry("exchange_run", "i64 handle; i64 work; out_i64 status")
 _READ = Entry("exchange_read", "i64 handle; out_i16 held; out_i64 imbalance; out_i64 potential")
@@ -59,6 +59,7 @@ class WorkingSet:
     ----------
     rows : (n,) int64, rising
     revenue : (n, F) float32
+        A copy, which the exchange works in.
     tolerance, mask
         Of these customers, as in `price_pass`.
     held : (n, K) int16
@@ -122,7 +123,7 @@ class Exchange:
             held=self.held, k=self.held.shape[1], imbalance=imbalance, bound=int(customers.bound),
             slack_price=supply.price, unused=supply.unused, free=supply.free, low_bonus=supply.low_bonus, handle=handle,
         )  # fmt: skip
-        self._handle = int(handle[0])
+        self._handle, self._revenue = int(handle[0]), customers.revenue
 
     def run(self, work: int = WORK) -> int:
         """Go on until every fund is right, or about so many steps were made.

@@ -21,9 +21,14 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
 
 
-#: Bytes that swaps and the graph of the funds take for each pair of funds, as measured (233 to 280); and bytes that an
-#: allocation may take in any case, which are not counted.
-FUND_PAIR, UNCOUNTED = 280, 4 << 20
+#: Bytes that `optimal` takes for each pair of funds, and for each pair of a fund and a customer who takes part in the
+#: first exchange, as measured; and bytes that an allocation may take in any case, which are not counted.
+FUND_PAIR, PAIR, UNCOUNTED = 60, 30, 4 << 20
+#: Customers in the first working set of an exchange: at least so many, and so many a fund.
+FIRST_CUSTOMERS, EACH_FUND = 8192, 16
+#: Bytes that a later working set may take, unless one of that size gets nowhere; and what it takes for each slot of a
+#: customer beside their revenue. They are not counted.
+WORKING_SET, SLOT = 192 << 20, 48
 
 
 def customer_bytes(k: int) -> int:
@@ -31,9 +36,15 @@ def customer_bytes(k: int) -> int:
     return 40 + 8 * k
 
 
-def exchange_bytes(n_funds: int) -> int:
-    """Bytes that an exact exchange takes for the pairs of funds, beyond what is not counted."""
-    return max(0, FUND_PAIR * (n_funds + 1) ** 2 - UNCOUNTED)
+def working_set_rows(n_funds: int, k: int) -> int:
+    """Customers that the working set of an exchange may hold, unless one of that size gets nowhere."""
+    return WORKING_SET // (4 * n_funds + SLOT * k)
+
+
+def exchange_bytes(n_customers: int, n_funds: int) -> int:
+    """Bytes that an exact exchange takes for pairs of funds and for its customers, beyond what is not counted."""
+    rows = min(n_customers, max(FIRST_CUSTOMERS, EACH_FUND * n_funds))
+    return max(0, PAIR * rows * n_funds + FUND_PAIR * (n_funds + 1) ** 2 - UNCOUNTED)
 
 
 def parse_bytes(size: Any) -> int:
@@ -210,9 +221,9 @@ def fit_blocks(
         advice = (
             f"No block_rows would fit: the customers alone need {each} bytes each. Allow more, or split the customers."
         )
-    pairs = f"{on_host:,} for the pairs of funds, " if on_host else ""
+    exchange = f"{on_host:,} for an exchange, " if on_host else ""
     raise OutOfMemoryError(
-        f"an allocation of {n_customers:,} customers x {n_funds} funds needs {in_words(needed)}: {pairs}"
+        f"an allocation of {n_customers:,} customers x {n_funds} funds needs {in_words(needed)}: {exchange}"
         f"{each * n_customers:,} for the customers and {needed - fixed:,} for a block of E; {in_words(there)} "
         f"{source}. {advice}"
     )

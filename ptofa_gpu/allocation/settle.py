@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptofa_gpu.allocation.exchange import DONE, FAR, STOPPED, Exchange, Supply
+from ptofa_gpu.allocation.memory import EACH_FUND, FIRST_CUSTOMERS, working_set_rows
 from ptofa_gpu.allocation.ties import deal, share_out
 
 if TYPE_CHECKING:
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from ptofa_gpu.allocation.market import Market
     from ptofa_gpu.allocation.passes import Passes
 
-#: Customers of the first working set: at least so many, so many a fund, and so many an exposure in the wrong place.
-FIRST_CUSTOMERS, EACH_FUND, EACH_WRONG = 8192, 16, 64
+#: Customers of the first working set for each exposure in the wrong place, where that is more than `memory` says.
+EACH_WRONG = 16
 #: Pairs of a customer and a fund below which the working set is everyone.
 SMALL = 1 << 18
-#: How much larger the next working set is where one has got nowhere.
-WIDER = 4
+#: How much larger the next working set is where one left more than such a share in the wrong place.
+WIDER, MUCH = 4, 1 / 2
 #: Kinds of tied customers times funds above which a flow takes too much memory (some 8 bytes for each, a few times).
 MOST_CHOICES = 1 << 24
 
@@ -73,15 +74,19 @@ class Settling:
         passes, status = self.passes, STOPPED
         everyone = passes.rows * passes.funds <= SMALL
         wanted = max(FIRST_CUSTOMERS, EACH_FUND * passes.funds, int(EACH_WRONG * self.wrong()))
+        most = max(FIRST_CUSTOMERS, working_set_rows(passes.funds, passes.k))
+        wanted = min(wanted, most)
         while not self.market.watch.expired():
-            moves = self.moves
+            wrong, moves = self.wrong(), self.moves
             status, whole = self._exchange(passes.rows if everyone else min(wanted, passes.rows))
             if status == DONE:
                 return True
             if whole and status != STOPPED:
                 raise RuntimeError("an exchange has come to a halt with all swaps at hand; this must not happen")
             if self.moves == moves:
-                wanted *= WIDER
+                most *= WIDER
+            if self.wrong() > MUCH * wrong:
+                wanted = min(wanted * WIDER, most)
         return False
 
     def _exchange(self, wanted: int) -> tuple[int, bool]:

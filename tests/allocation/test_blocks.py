@@ -93,10 +93,8 @@ def test_arrays_are_met_as_views():
     assert all(np.shares_memory(block, E) for _, _, block in blocks.iterate())
     assert np.shares_memory(read_blocks(E).every(1), E)
     assert read_blocks(E).whole is E
-    fixed = E.copy()
-    fixed.setflags(write=False)
-    assert not read_blocks(fixed).every(2).flags.writeable
-    assert not read_blocks(fixed).rows([1, 5]).flags.writeable
+    np.testing.assert_array_equal(read_blocks(E).every(2), E[::2])
+    np.testing.assert_array_equal(read_blocks(E).rows([1, 5]), E[[1, 5]])
 
 
 def test_a_file_is_read_into_one_buffer(tmp_path):

@@ -14,13 +14,6 @@ from ptofa_gpu.errors import AllocationError, InfeasibleError, InputError
 from tests.allocation import oracles
 from tests.allocation.strategies import eligible_of, general_instances
 
-
-@pytest.fixture(autouse=True)
-def one_thread(numba_threads):
-    """Waking threads costs more than instances this small."""
-    numba_threads(1)
-
-
 calm = settings(deadline=None, suppress_health_check=list(HealthCheck))
 tiny = general_instances(max_customers=5, max_funds=4, max_k=3)
 

@@ -15,12 +15,6 @@ from tests.allocation.strategies import general_instances
 HUGE = [2**31 - 1, 2**31, 2**32 + 7, 2**40, 2**53 + 1, 2**59]
 
 
-@pytest.fixture(autouse=True)
-def one_thread(numba_threads):
-    """Waking threads costs more than instances this small."""
-    numba_threads(1)
-
-
 def check_same(one, other):
     np.testing.assert_array_equal(one.funds, other.funds)
     assert one.status == other.status

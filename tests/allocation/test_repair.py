@@ -17,13 +17,6 @@ from ptofa_gpu.ops.order import order_slots
 from tests.allocation import oracles
 from tests.allocation.strategies import general_instances
 
-
-@pytest.fixture(autouse=True)
-def one_thread(numba_threads):
-    """Waking threads costs more than instances this small."""
-    numba_threads(1)
-
-
 calm = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 

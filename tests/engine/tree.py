@@ -10,8 +10,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-#: Tests of operations that are the engine's; the others are Numba's, which takes long where it starts anew.
-COMPILED = "not (swaps or arcs or totals or who_holds or giving_a_fund or narrow_kind)"
 
 
 class Tree:

@@ -41,7 +41,7 @@ class _Job:
 
     def start(self) -> None:
         self.log = self.folder / "log.jsonl"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "PTOFA_OFFLINE": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PTOFA_NUM_THREADS": "1", "PTOFA_OFFLINE": "1"}
         words = [sys.executable, "-m", "tests.fuzz.worker", str(self.folder), *self.options]
         with (self.folder / "errors.txt").open("a") as errors:
             self.process = subprocess.Popen(

@@ -21,7 +21,8 @@ def test_passes_over_kernels_equal_passes_over_twins(device_ops, monkeypatch, cu
     for name, value in small.items():
         monkeypatch.setattr(start, name, value)  # so that every stage has something to do
     monkeypatch.setattr(optimal, "FIRST_SAMPLE", 100)
-    monkeypatch.setattr(settle, "ALL_SWAPS", 0)
+    for name, value in {"SMALL": 0, "FIRST_CUSTOMERS": 30, "EACH_FUND": 0, "EACH_WRONG": 1}.items():
+        monkeypatch.setattr(settle, name, value)
     twin = ptofa.allocate(problem, "optimal", device="cpu", on_infeasible="relax")
     ops = device_ops()
     used = set()

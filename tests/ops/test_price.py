@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 
@@ -14,10 +13,7 @@ from tests.ops.cases import SCALE, SHAPES, Shape, make_price_case
 @pytest.fixture(params=[1, 2])
 def threads(request, monkeypatch):
     monkeypatch.setenv("PTOFA_NUM_THREADS", str(request.param))
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(request.param, numba.config.NUMBA_NUM_THREADS))
-    yield request.param
-    numba.set_num_threads(before)
+    return request.param
 
 
 def equal(got, expected):
