@@ -63,7 +63,7 @@ static void run(const mark_candidates& a) {
     int64_t n = 0;
     for (int64_t u = lo; u < hi; ++u) {
       const int16_t* slots = a.chosen + u * k;
-      bool could = rows::holds(slots, k, from) & !rows::holds(slots, k, to) & (a.tolerance[u] >= level);
+      bool could = rows::holds(slots, k, from) && !rows::holds(slots, k, to) && a.tolerance[u] >= level;
       if (a.mask != nullptr) could &= (a.mask[u * a.words + (to >> 6)] >> (to & 63) & 1) != 0;
       some[n] = u;
       n += could;

@@ -14,16 +14,6 @@ PTOFA_ENTRY(swap_margins, SWAP_MARGINS)
 #define MARK_NEAR(X) PTOFA_CUSTOMERS(X) X(in_i16, chosen) X(f64, theta) X(out_u8, near)
 PTOFA_ENTRY(mark_near, MARK_NEAR)
 
-#define COUNT_SWAPS(X) PTOFA_CUSTOMERS(X) X(in_i16, chosen) X(f64, theta) X(out_i64, found)
-PTOFA_ENTRY(count_swaps, COUNT_SWAPS)
-
-// at: where the swaps of each customer begin.
-// clang-format off
-#define WRITE_SWAPS(X) \
-  PTOFA_CUSTOMERS(X) X(in_i16, chosen) X(f64, theta) X(in_i64, at) X(out_i32, arc) X(out_i64, cost) X(out_i32, row)
-// clang-format on
-PTOFA_ENTRY(write_swaps, WRITE_SWAPS)
-
 namespace ptofa {
 namespace {
 
@@ -89,40 +79,6 @@ void visit_cheapest_swaps(const Args& a, Visit visit) {
   });
 }
 
-template <class Args>
-double value_of(const Args& a, const float* row, int64_t fund) {
-  return rows::value_of(static_cast<double>(row[fund]), a.scale, a.offset[fund]);
-}
-
-// visit(i, swaps of the i-th row), whose swaps(see) calls see(arc, loss) for all of them and more: the loss of those
-// that are none is NaN, which is within no limit.
-template <class Args, class Visit>
-void visit_swaps(const Args& a, Visit visit) {
-  const int64_t each = rows_at_a_time(a.funds);
-  share(parts_of(a.rows, each), static_cast<int>(a.threads), [&](int64_t part, int) {
-    std::vector<double> values(static_cast<size_t>(a.funds));
-    double* const other = values.data();  // of the funds that a customer could have and does not
-    for (int64_t i = part * each; i < std::min(a.rows, (part + 1) * each); ++i) {
-      const int64_t u = a.first + i * a.step, funds = a.funds, size = funds + 1;
-      const float* row = a.revenue + u * funds;
-      const int16_t* slots = a.chosen + u * a.k;
-      for (int64_t f = 0; f < funds; ++f) other[f] = a.tolerance[u] >= a.risk[f] ? value_of(a, row, f) : NAN;
-      if (a.mask != nullptr)
-        for (int64_t f = 0; f < funds; ++f)
-          if (!(a.mask[u * a.words + (f >> 6)] >> (f & 63) & 1)) other[f] = NAN;
-      for (int64_t j = 0; j < a.k; ++j)
-        if (slots[j] >= 0) other[slots[j]] = NAN;
-      visit(i, [&](auto see) {
-        rows::each_held(slots, static_cast<int>(a.k), static_cast<int>(funds), [&](int held) {
-          const double worth = held == funds ? 0.0 : value_of(a, row, held);
-          if (held != funds) see(held * size + funds, worth);  // given up for nothing
-          for (int64_t f = 0; f < funds; ++f) see(held * size + f, worth - other[f]);
-        });
-      });
-    }
-  });
-}
-
 }  // namespace
 
 static void run(const swap_margins& a) {
@@ -134,27 +90,6 @@ static void run(const swap_margins& a) {
 static void run(const mark_near& a) {
   visit_cheapest_swaps(a, [&a](Reals loss, int64_t i, int n) {
     for (int lane = 0; lane < n; ++lane) a.near[i + lane] = loss[lane] <= a.theta;
-  });
-}
-
-static void run(const count_swaps& a) {
-  visit_swaps(a, [&a](int64_t i, auto swaps) {
-    int64_t found = 0;
-    swaps([&](int64_t, double loss) { found += loss <= a.theta; });
-    a.found[i] = found;
-  });
-}
-
-static void run(const write_swaps& a) {
-  visit_swaps(a, [&a](int64_t i, auto swaps) {
-    int64_t at = a.at[i];
-    swaps([&](int64_t arc, double loss) {
-      if (!(loss <= a.theta)) return;
-      a.arc[at] = static_cast<int32_t>(arc);
-      a.cost[at] = static_cast<int64_t>(loss);
-      a.row[at] = static_cast<int32_t>(a.first + i * a.step);
-      ++at;
-    });
   });
 }
 

@@ -20,7 +20,7 @@ PTOFA_FN Whole in_order(Whole bits) {
 template <class Item>
 PTOFA_FN Item item_of(Item bits, int fund) {
   const Item minus_zero = Item{} - 0x80000000ll;
-  return (in_order(bits == minus_zero ? Item{} : bits) << 32) | (0xffffffffll - fund);
+  return in_order(bits == minus_zero ? Item{} : bits) * 0x100000000ll + (0xffffffffll - fund);
 }
 PTOFA_FN int fund_of_item(i64 item) { return (int)(0xffffffffll - (item & 0xffffffffll)); }
 

@@ -17,10 +17,6 @@ from ptofa_gpu.ops._entry import Entry, pieces
 
 _SWAP_MARGINS = Entry("swap_margins", FIELDS + "in_i16 chosen; out_f64 margin")
 _MARK_NEAR = Entry("mark_near", FIELDS + "in_i16 chosen; f64 theta; out_u8 near")
-_COUNT_SWAPS = Entry("count_swaps", FIELDS + "in_i16 chosen; f64 theta; out_i64 found")
-_WRITE_SWAPS = Entry(
-    "write_swaps", FIELDS + "in_i16 chosen; f64 theta; in_i64 at; out_i32 arc; out_i64 cost; out_i32 row"
-)
 
 
 def swap_margins(

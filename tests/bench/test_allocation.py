@@ -37,7 +37,7 @@ def test_a_run_measures_writes_and_compares(tmp_path: Path) -> None:
         assert len(row["seconds_all"].split()) == int(row["repeats"]) == 2
         assert 0 < float(row["seconds_min"]) <= float(row["seconds"])
         assert float(row["reads_of_E"]) == pytest.approx(float(row["seconds"]) / float(row["read_seconds"]), rel=1e-2)
-        assert int(row["peak_MiB"]) > 50
+        assert int(row["peak_MiB"]) > 20
         assert row["threads"] == "1"
         assert row["device"]
         assert row["engine"] == library().level

@@ -11,6 +11,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
+import ptofa_gpu.allocation
 import ptofa_gpu.ops
 from ptofa_gpu import AllocationProblem
 from ptofa_gpu.errors import EngineError, OutOfMemoryError
@@ -24,7 +25,8 @@ FIELDS = largest._LARGEST._fields
 
 def entries() -> dict[str, Entry]:
     """All entries that the package declares, by module and name."""
-    modules = [import_module(f"ptofa_gpu.ops.{m.name}") for m in pkgutil.iter_modules(ptofa_gpu.ops.__path__)]
+    places = (ptofa_gpu.ops, ptofa_gpu.allocation)
+    modules = [import_module(f"{at.__name__}.{m.name}") for at in places for m in pkgutil.iter_modules(at.__path__)]
     return {
         f"{module.__name__}.{name}": value
         for module in modules

@@ -34,6 +34,8 @@ def watched(tmp_path_factory) -> tuple[Tree, dict[str, str]]:
     return tree, {**settings, "LD_PRELOAD": " ".join(found), "PTOFA_CPU_LEVEL": LEVEL, "PYTHONMALLOC": "malloc"}
 
 
+#: What is sequential by nature: tests of its own.
+SEQUENTIAL = ("tests/allocation/test_exchange.py", "tests/allocation/test_auction.py")
 READ_BEYOND = """
 import numpy as np
 from ptofa_gpu.ops.largest import _LARGEST
@@ -56,11 +58,12 @@ def test_reading_beyond_an_array_is_seen(watched):
 
 def test_the_operations(watched):
     tree, variables = watched
-    shutil.copytree(ROOT / "tests" / "ops", tree.root / "tests" / "ops")
+    for part in ("ops", "allocation"):
+        shutil.copytree(ROOT / "tests" / part, tree.root / "tests" / part)
     for name in ("__init__.py", "conftest.py"):
         shutil.copy(ROOT / "tests" / name, tree.root / "tests")
     shutil.copy(ROOT / "pyproject.toml", tree.root)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/ops"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/ops", *SEQUENTIAL]
     done = tree.run(*command, **variables)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     assert " passed" in done.stdout
