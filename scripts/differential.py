@@ -3,7 +3,8 @@
     python scripts/differential.py REVISION [--instances 2000] [--seed 0] [--python /other/venv/bin/python]
 
 The other revision is checked out into a folder of its own and run by an interpreter that has what it needs. Status,
-objective, bound and exposures must be equal; which of several best plans comes out may differ and is only counted. The
+objective and bound must be equal; which of several best plans comes out, with what exposures where quotas leave a
+choice, may differ and is only counted. The
 exit code is 1 where anything else differs, and each such instance is printed with its number, which makes it again.
 """
 
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+#: What tells plans of the same worth apart.
+ALIKE = {"plan", "exposures"}
 METHODS = ("optimal", "heuristic", "manual", "topk")
 
 
@@ -115,9 +118,9 @@ def compare(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> int:
     found: Counter[str] = Counter()
     for mine, other in zip(ours, theirs, strict=True):
         different = [key for key in mine.keys() | other.keys() if mine.get(key) != other.get(key)]
-        found["same plan" if not different else "another plan as good" if different == ["plan"] else "different"] += 1
+        found["same plan" if not different else "another plan as good" if set(different) <= ALIKE else "different"] += 1
         found[str(mine.get("status", mine.get("error")))] += 1
-        if different not in ([], ["plan"]):
+        if not set(different) <= ALIKE:
             print(json.dumps({"now": mine, "before": other, "differs": sorted(different)}))
     print(", ".join(f"{count:,} {word}" for word, count in sorted(found.items())))
     return found["different"]
