@@ -7,6 +7,7 @@ from __future__ import annotations
 import numbers
 import operator
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,3 +173,9 @@ def real_array(name: str, value: Any, shape: tuple[int | None, ...] | None = Non
             f"{name} is an array of {found.dtype} of shape {found.shape}; it must be an array of real numbers{wanted}."
         )
     return found
+
+
+def is_masked(values: Any) -> bool:
+    """Whether `values` is a masked array; these are not imported where nobody has one."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(values, masked.MaskedArray)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import is_masked
 from ptofa_gpu._columns import ColumnError, arrow_array, from_values
 from ptofa_gpu._ids import Ids, shared_in_words
 from ptofa_gpu.device import to_device
@@ -92,6 +93,6 @@ def _as_arrow(values: Any, what: str) -> pa.Array:
     array = np.asanyarray(to_device(values, "cpu"))
     if array.ndim != 1:
         raise InputError(f"{what} has shape {array.shape}; identifiers are one column.")
-    if isinstance(array, np.ma.MaskedArray):
+    if is_masked(array):
         return from_values(array.tolist())
     return arrow_array(np.array(array))  # a copy: the caller's own array may change

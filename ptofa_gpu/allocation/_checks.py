@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptofa_gpu._arguments import is_masked
 from ptofa_gpu._id_arrays import as_ids, check_ids
 from ptofa_gpu.allocation.blocks import RevenueBlocks, are_blocks, as_given, read_given
 from ptofa_gpu.allocation.memory import require_memory
@@ -37,11 +38,11 @@ def check_revenue(revenue: Any) -> tuple[list[Any], RevenueBlocks]:
 def without_mask(revenue: Any) -> tuple[Any, np.ndarray | None]:
     """E without the mask of a masked array, and (U, F) bool, where it masks; None where nothing is masked."""
     parts = revenue if are_blocks(revenue) else [revenue]
-    if not any(isinstance(x, np.ma.MaskedArray) for x in parts):
+    if not any(is_masked(x) for x in parts):
         return revenue, None
     plain, masks = [], []
     for i, x in enumerate(parts):
-        masked = isinstance(x, np.ma.MaskedArray)
+        masked = is_masked(x)
         plain.append(np.ma.getdata(x) if masked else as_given(x, f"revenue[{i}]"))
         masks.append(np.ma.getmaskarray(x) if masked else np.zeros(plain[-1].shape, bool))
     if any(m.ndim != 2 for m in masks) or len({m.shape[-1] for m in masks}) > 1:
@@ -142,7 +143,7 @@ def numbers(values: Any, what: str) -> np.ndarray:
         raw = np.asarray(to_device(values, "cpu"))
     except (TypeError, ValueError, OverflowError) as e:
         raise InputError(f"{what} cannot be read as an array of numbers: {e}") from e
-    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+    if is_masked(values) and np.ma.getmaskarray(values).any():
         raise InputError(f"{what} is a masked array with masked entries; give every entry a value.")
     return raw
 
