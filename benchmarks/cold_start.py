@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import platform
 import subprocess
 import sys
@@ -69,7 +70,9 @@ print(time.perf_counter() - began)
 def process(code: str, folder: Path) -> tuple[float, str]:
     """Seconds of one process, and what it says."""
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    # as an installation is used: Python keeps what it has compiled of our text, too
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True)
     seconds = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(done.stderr)
